@@ -1,3 +1,3 @@
-"""Triptych: generative models inside the tools that artists already use."""
+"""Triptych: generative models inside artists' tools."""
 
 __version__ = "0.1.0"
