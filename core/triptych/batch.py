@@ -1,0 +1,124 @@
+"""Pictures through a task: which file becomes which, and one file from reading to writing."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from triptych.engine import Engine, Job
+from triptych.errors import UserError
+from triptych.files import refusal
+from triptych.image import picture as pictures
+from triptych.image.picture import WRITABLE
+from triptych.provenance import EDITED, SYNTHESISED, Provenance
+from triptych.task import Task
+
+# What is taken from a folder; a file that is named may be of any format that can be read.
+_ENDINGS = {*WRITABLE, ".bmp", ".gif", ".avif", ".jp2", ".ppm", ".tga", ".psd"}
+
+
+def plan(inputs: Iterable[Path], output: Path, overwrite: bool) -> list[tuple[Path, Path]]:
+    """Pairs of (source, target) for the pictures named by `inputs`, files or folders.
+
+    One file goes to `output` itself unless that is a folder (it exists as one, or ends in a
+    separator); several go into the folder `output` under their own names, as PNG where the source's
+    format cannot be written. Two sources of one name get targets that differ.
+
+    Raises UserError for an empty folder, a format that cannot be written, and a target that exists
+    when `overwrite` is false.
+    """
+    inputs = list(inputs)
+    sources: list[Path] = []
+    for path in inputs:
+        if path.is_dir():
+            found = sorted(p for p in path.iterdir() if p.suffix.lower() in _ENDINGS)
+            if not found:
+                raise UserError(f"the folder {path} holds no picture: name another one.")
+            sources += found
+        else:
+            sources.append(path)
+    several = len(inputs) > 1 or inputs[0].is_dir()
+    if several or output.is_dir():
+        if output.suffix.lower() in WRITABLE and not output.is_dir():
+            raise UserError(f"several pictures need a folder, but -o names the file {output}.")
+        targets = _inside(output, sources)
+    else:
+        targets = [output]
+    return [(s, target(t, overwrite)) for s, t in zip(sources, targets, strict=True)]
+
+
+def _inside(folder: Path, sources: Iterable[Path]) -> list[Path]:
+    taken: set[str] = set()
+    targets = []
+    for source in sources:
+        suffix = source.suffix if source.suffix.lower() in WRITABLE else ".png"
+        name, count = source.stem + suffix, 1
+        while name.casefold() in taken:
+            count += 1
+            name = f"{source.stem}-{count}{suffix}"
+        taken.add(name.casefold())
+        targets.append(folder / name)
+    return targets
+
+
+def target(path: Path, overwrite: bool) -> Path:
+    """`path` if it may be written: a picture's ending, and nothing there unless `overwrite`."""
+    if path.suffix.lower() not in WRITABLE:
+        raise UserError(
+            f"{path.name} has no ending of a picture: end it in .png, .jpg, .webp or .tif."
+        )
+    if not overwrite and path.exists():
+        raise UserError(f"{path} exists already: add --overwrite to replace it.")
+    return path
+
+
+def run_file(
+    task: Task,
+    source: Path | None,
+    target: Path,
+    values: Mapping[str, Any],
+    job: Job | None = None,
+    engine: Engine | None = None,
+    provenance: bool = True,
+) -> tuple[str, ...]:
+    """Reads `source` (None for a task that takes no picture), runs `task`, writes `target`.
+
+    The folder of `target` is made. `values` are as `Task.run` takes them; with `provenance` the
+    file says how it was made. Returns notes on what could not be kept, a sentence each.
+
+    Raises UserError for a file that cannot be read or written, Cancelled; `target` is then as it
+    was.
+    """
+    try:  # before the work, not after it
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not os.access(target.parent, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise refusal("write", target, error) from None
+    opened = None if source is None else pictures.load(source)
+    result = task.run(None if opened is None else opened.pixels, job, engine, **values)
+    if opened is None:
+        made = pictures.Picture(result.picture)
+    else:
+        made = opened.with_pixels(result.picture)
+    record = Provenance(
+        task=task.name,
+        bundles=result.used,
+        parameters={k: _plain(v) for k, v in values.items() if v is not None and k != "seed"},
+        seed=values.get("seed"),
+        inputs=[] if source is None else [source.name],
+        digital_source_type=SYNTHESISED if source is None else EDITED,
+    )
+    return made.notes + pictures.save(made, target, record if provenance else None)
+
+
+def _plain(value: Any) -> Any:
+    """A parameter's value for the record: of a file its name alone, of an array what it is."""
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, os.PathLike):
+        return Path(value).name
+    return "a picture" if hasattr(value, "shape") else value

@@ -1,0 +1,551 @@
+"""The `triptych` command: one sub-command for each task, built from its declaration alone.
+
+Only what a command needs is imported, so that it starts at once. argparse rather than typer: the
+options are data that comes from `Task.describe()`, not the signatures of functions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from triptych import __version__
+from triptych.errors import Cancelled, UserError, did_you_mean, one_line
+from triptych.files import shown
+
+if TYPE_CHECKING:
+    from triptych.bundle import Bundle, Card
+    from triptych.engine import Event, Job
+    from triptych.task import Task
+
+log = logging.getLogger("triptych")
+T = TypeVar("T")
+_CANCELLED = 130  # what a shell expects of a command that Ctrl-C ended
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command line (default: this process's) and returns its exit status.
+
+    0 is success, 1 a finding of `doctor` or a fault in Triptych, 2 an error that the user can mend
+    (one sentence on stderr), 130 cancelled.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a title that the terminal cannot show
+    logging.basicConfig(format="note: %(message)s", level=logging.WARNING)
+    try:
+        status = _dispatch(words)
+        sys.stdout.flush()
+        return status
+    except UserError as error:
+        return _fail(str(error))
+    except (Cancelled, KeyboardInterrupt):
+        print("cancelled", file=sys.stderr)
+        return _CANCELLED
+    except BrokenPipeError:  # `triptych styles | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except MemoryError:
+        return _fail("there is not enough memory: use a smaller picture, or close other programs.")
+    except Exception as error:
+        if os.environ.get("TRIPTYCH_DEBUG"):
+            raise
+        _fail(
+            f"Triptych failed in a way that it did not foresee ({type(error).__name__}: "
+            f"{one_line(error)}): please report it with what TRIPTYCH_DEBUG=1 prints."
+        )
+        return 1
+
+
+def _fail(message: str) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return 2
+
+
+def _dispatch(words: list[str]) -> int:
+    name, rest = (words[0], words[1:]) if words else ("--help", [])
+    if name in ("-h", "--help", "help"):
+        print(_overview())
+        return 0
+    if name in ("-V", "--version"):
+        print(f"triptych {__version__}")
+        return 0
+    if name in _COMMANDS:
+        return _COMMANDS[name](rest)
+    from triptych.task import tasks
+
+    known = tasks()
+    if name in known:
+        return _run_task(known[name], rest)
+    raise UserError(f"there is no command {name!r}{did_you_mean(name, [*known, *_COMMANDS])}")
+
+
+def _overview() -> str:
+    from triptych.task import tasks
+
+    rows = [(task.name, task.help) for task in tasks().values()]
+    rows += [(name, (run.__doc__ or "").partition(".")[0]) for name, run in _COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: triptych COMMAND ...",
+            "",
+            "Generative models inside the tools that artists already use.",
+            "",
+            *(f"  {name:<10}{help.partition('. ')[0].rstrip('.')}" for name, help in rows),
+            "",
+            "`triptych COMMAND --help` explains a command; `triptych --version` names this one.",
+        ]
+    )
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse whose errors are one sentence each, and that names the nearest option."""
+
+    def __init__(self, name: str, description: str) -> None:
+        super().__init__(prog=f"triptych {name}", description=description, allow_abbrev=False)
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message} (`{self.prog} --help` explains)")
+
+    def parse(self, words: list[str]) -> argparse.Namespace:
+        """Like parse_args, with options and files in any order."""
+        known, extra = self.parse_known_intermixed_args(words)
+        for word in extra:
+            if word.startswith("-"):
+                option = word.partition("=")[0]
+                options = [o for o in self._option_string_actions if o.startswith("--")]
+                raise UserError(f"there is no option {option}{did_you_mean(option, options)}")
+        if extra:
+            self.error(f"{extra[0]!r} is one argument too many")
+        return known
+
+
+# ---------------------------------------------------------------------------------------- tasks
+
+
+def _run_task(task: Task, words: list[str]) -> int:
+    declared = task.describe()
+    parser = _Parser(declared["name"], declared["help"])
+    reads = declared["input"] == "picture"
+    if reads:
+        parser.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="picture or folder")
+    parser.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        type=Path,
+        metavar="OUT",
+        help="picture to write; a folder when IN is several pictures",
+    )
+    advanced = parser.add_argument_group("for experts")
+    for parameter in declared["parameters"]:
+        _add_parameter(advanced if parameter["advanced"] else parser, parameter)
+    running = parser.add_argument_group("running")
+    running.add_argument("--overwrite", action="store_true", help="replace pictures that exist")
+    running.add_argument(
+        "--no-provenance",
+        dest="provenance",
+        action="store_false",
+        help="do not write into the picture how it was made",
+    )
+    running.add_argument("--provider", metavar="NAME", help="cuda, directml, coreml or cpu")
+    running.add_argument("--threads", type=int, metavar="N", help="threads on the CPU")
+    running.add_argument("--quiet", action="store_true", help="print errors only")
+    given = parser.parse(words)
+    if given.quiet:
+        log.setLevel(logging.ERROR)
+
+    values = {}
+    for parameter in declared["parameters"]:
+        if hasattr(given, "p_" + parameter["name"]):
+            value = getattr(given, "p_" + parameter["name"])
+            values[parameter["name"]] = _value(parameter, value)
+    values = task.check(values)
+
+    from triptych import batch
+    from triptych.engine import Engine
+
+    pairs: list[tuple[Path | None, Path]]
+    if reads:
+        pairs = list(batch.plan(given.inputs, given.output, given.overwrite))
+    else:
+        pairs = [(None, batch.target(given.output, given.overwrite))]
+    engine = None
+    if given.provider or given.threads is not None:
+        engine = Engine([given.provider] if given.provider else None, given.threads)
+    failed = 0
+    with _progress(declared["label"], len(pairs), given.quiet) as (job, step):
+        for number, (source, target) in enumerate(pairs):
+            step(number, source or target)
+
+            run = functools.partial(
+                batch.run_file, task, source, target, values, job, engine, given.provenance
+            )
+            try:
+                notes = _beside(run, job)
+            except UserError as error:
+                failed += 1
+                _fail(str(error))
+                continue
+            for note in notes:
+                log.warning("%s: %s", shown(source or target), note)
+            if not given.quiet:
+                print(shown(target))
+    return 2 if failed else 0
+
+
+def _add_parameter(parser: argparse._ActionsContainer, declared: dict[str, Any]) -> None:
+    """Adds the option of one declared parameter; its default stays with the declaration."""
+    option = "--" + declared["name"].replace("_", "-")
+    kind = declared["kind"]
+    options: dict[str, Any] = {
+        "dest": "p_" + declared["name"],
+        "default": argparse.SUPPRESS,
+        "help": _help(declared),
+    }
+    if kind == "bool":
+        parser.add_argument(option, action=argparse.BooleanOptionalAction, **options)
+        return
+    if kind == "blend":
+        options |= {"action": "append", "metavar": "NAME:WEIGHT"}
+    elif kind == "choice":
+        options["metavar"] = "NAME_OR_IMAGE" if declared["accepts_picture"] else "NAME"
+    elif kind in ("float", "int", "seed"):
+        options |= {"type": float if kind == "float" else int, "metavar": "N"}
+    elif kind in ("picture", "mask"):
+        options |= {"type": Path, "metavar": "IMAGE"}
+    else:
+        options["metavar"] = kind.upper()
+    parser.add_argument(option, **options)
+
+
+def _help(declared: dict[str, Any]) -> str:
+    facts = []
+    low, high, unit = declared["minimum"], declared["maximum"], declared["unit"]
+    if low is not None and high is not None and declared["kind"] not in ("seed", "text"):
+        facts.append(f"{low:g} to {high:g}{' ' + unit if unit else ''}")
+    choices = [choice["value"] for choice in declared["choices"] or ()]
+    if 0 < len(choices) <= 8:
+        facts.append(", ".join(choices))
+    if declared["default"] not in (None, "", []):
+        default = declared["default"]
+        shown = {True: "yes", False: "no"}[default] if isinstance(default, bool) else default
+        facts.append(f"default: {shown:g}" if isinstance(shown, float) else f"default: {shown}")
+    text = declared["help"] or declared["label"]
+    return (text + (f" ({'; '.join(facts)})" if facts else "")).replace("%", "%%")
+
+
+def _value(declared: dict[str, Any], words: Any) -> Any:
+    """What the words of the command line mean for this parameter."""
+    if declared["kind"] != "blend":
+        return words
+    blend = []
+    for word in words:
+        name, _, weight = word.rpartition(":")
+        try:
+            blend.append((name, float(weight)))
+        except ValueError:
+            name = ""
+        if not name:
+            option = "--" + declared["name"].replace("_", "-")
+            raise UserError(f"{option} {word} has no weight: write {option} NAME:0.5, for example.")
+    return blend
+
+
+@contextlib.contextmanager
+def _progress(
+    label: str, count: int, quiet: bool
+) -> Iterator[tuple[Job, Callable[[int, Path], None]]]:
+    """A job whose progress a bar shows on a terminal, and what to call before each file."""
+    from triptych.engine import Job
+
+    if quiet or not sys.stderr.isatty():
+        yield Job(), lambda number, path: None
+        return
+    import rich.console
+    import rich.progress
+
+    columns = (
+        "{task.description}",
+        rich.progress.BarColumn(),
+        rich.progress.TaskProgressColumn(),
+        rich.progress.TimeRemainingColumn(),
+    )
+    console = rich.console.Console(stderr=True)
+    with rich.progress.Progress(*columns, console=console, transient=True) as bar:
+        shown = bar.add_task(label, total=count)
+        begun = 0
+
+        def step(number: int, path: Path) -> None:
+            nonlocal begun
+            begun = number
+            title = f"{path.name} ({number + 1}/{count})" if count > 1 else path.name
+            bar.update(shown, completed=number, description=rich.markup.escape(title))
+
+        def event(event: Event) -> None:
+            bar.update(shown, completed=begun + event.fraction)
+
+        yield Job(event), step
+
+
+def _beside(work: Callable[[], T], job: Job) -> T:
+    """Runs `work` beside the main thread, which alone hears Ctrl-C and then cancels `job`.
+
+    A signal's handler waits until the main thread runs Python again; inside a graph it does not.
+    """
+    from concurrent.futures import ThreadPoolExecutor, wait
+
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(work)
+        while not future.done():
+            try:
+                wait([future], timeout=0.2)  # Windows hears no signal in an endless wait
+            except KeyboardInterrupt:
+                job.cancel()
+        return future.result()
+
+
+# --------------------------------------------------------------------------------- other commands
+
+
+def _styles(words: list[str]) -> int:
+    """List the styles, or draw them on a contact sheet."""
+    parser = _Parser("styles", "List the styles: name, title, artist, year.")
+    parser.add_argument("-o", "--output", type=Path, metavar="SHEET", help="draw them into a PNG")
+    parser.add_argument("--overwrite", action="store_true", help="replace a sheet that exists")
+    given = parser.parse(words)
+    rows = [(b, preset) for b in _bundles("style") for preset in b.card.presets]
+    if not rows:
+        raise UserError("no style is installed: `triptych doctor` says why.")
+
+    def facts(preset: dict[str, Any]) -> list[str]:
+        return [str(preset.get(key) or "") for key in ("name", "title", "artist", "year")]
+
+    if given.output is None:
+        _print_table([("NAME", "TITLE", "ARTIST", "YEAR"), *(facts(p) for _, p in rows)])
+        return 0
+    from triptych import batch
+    from triptych.image import picture, sheet
+
+    target = batch.target(given.output, given.overwrite)
+    cells = []
+    for bundle, preset in rows:
+        name, title, artist, year = facts(preset)
+        thumbnail = preset.get("thumbnail")
+        by = ", ".join(part for part in (artist, year) if part)
+        path = bundle.file(thumbnail) if thumbnail else None
+        cells.append(sheet.Cell(path, title, (by, f"--style {name}")))
+    picture.save(picture.Picture(sheet.contact_sheet(cells, "Styles")), target)
+    print(target)
+    return 0
+
+
+def _models(words: list[str]) -> int:
+    """List, show or verify the model bundles."""
+    parser = _Parser("models", "List, show or verify the model bundles.")
+    parser.add_argument("action", nargs="?", default="list", choices=("list", "show", "verify"))
+    parser.add_argument("name", nargs="?", help="one bundle (show needs it; verify: default all)")
+    given = parser.parse(words)
+    if given.action == "show":
+        if not given.name:
+            raise UserError("which bundle? `triptych models` lists them, show NAME shows one.")
+        print(_card_text(_bundle(given.name)))
+        return 0
+    bundles = [_bundle(given.name)] if given.name else _bundles()
+    if not bundles:
+        raise UserError("no model bundle is installed: `triptych doctor` says why.")
+    if given.action == "list":
+        head = ("NAME", "VERSION", "TASK", "LICENCE", "PRESETS", "SIZE", "TITLE")
+        _print_table([head, *(_summary(b) for b in bundles if not b.error)])
+    failed = 0
+    for bundle in bundles:
+        try:
+            if bundle.error:
+                raise UserError(bundle.error)
+            if given.action == "verify":
+                bundle.verify()
+                print(f"{bundle.listed}: as its card says")
+        except UserError as error:
+            failed += 1
+            _fail(f"{bundle.listed}: {error}")
+        if bundle.note:
+            print(f"note: {bundle.note}", file=sys.stderr)
+    return 2 if failed else 0
+
+
+def _bundles(task: str | None = None) -> list[Bundle]:
+    from triptych.bundle import find_bundles
+
+    return find_bundles(task)
+
+
+def _bundle(name: str) -> Bundle:
+    from triptych.bundle import get_bundle
+
+    return get_bundle(name)
+
+
+def _summary(bundle: Bundle) -> list[str]:
+    card = bundle.card
+    size = sum(path.stat().st_size for path in bundle.path.rglob("*") if path.is_file())
+    presets = str(len(card.presets) or "")
+    megabytes = f"{size / 1e6:.1f} MB"
+    return [bundle.listed, card.version, card.task, card.licence, presets, megabytes, card.title]
+
+
+def _card_text(bundle: Bundle) -> str:
+    card: Card = bundle.card
+    lines = [f"{card.title} ({bundle.listed} {card.version}, task {card.task}, {card.licence})"]
+    lines += [card.notes] if card.notes else []
+    lines += [f"folder   {bundle.path}", f"authors  {', '.join(card.authors)}"]
+    lines += [f"created  {card.created}"] if card.created else []
+    for name, graph in card.graphs.items():
+        ends = [
+            ", ".join(f"{t.name} {t.dtype}[{', '.join(map(str, t.shape))}]" for t in tensors)
+            for tensors in (graph.inputs, graph.outputs)
+        ]
+        lines.append(f"graph    {name}: {ends[0]} -> {ends[1]} (opset {graph.opset})")
+    for preset in card.presets:
+        facts = [str(preset.get(key) or "") for key in ("name", "title", "artist", "year")]
+        why = f" ({preset['why_free']})" if preset.get("why_free") else ""
+        lines.append(f"preset   {', '.join(fact for fact in facts if fact)}{why}")
+    for source in card.data:
+        said = [f"{source[key]}" for key in ("licence", "source") if source.get(key)]
+        count = f"{source.get('items', '?')} items"
+        lines.append(f"data     {source.get('name', '?')}: {', '.join([count, *said])}")
+    for metric in card.metrics:
+        value = f"{metric.get('name')}: {metric.get('value')} {metric.get('unit') or ''}".rstrip()
+        lines.append(f"metric   {value}" + (f" ({metric['test']})" if metric.get("test") else ""))
+    for graph_name, parity in card.parity.items():
+        lines.append(f"parity   {graph_name}: {json.dumps(parity)}")
+    if card.recipe:
+        lines.append(f"recipe   {json.dumps(card.recipe, ensure_ascii=False)}")
+    return "\n".join(lines)
+
+
+def _about(words: list[str]) -> int:
+    """Say how a file was made."""
+    parser = _Parser("about", "Print how Triptych made a file: models, parameters and seed.")
+    parser.add_argument("file", type=Path, metavar="FILE")
+    given = parser.parse(words)
+    from triptych import provenance
+
+    print(provenance.describe(given.file))
+    return 0
+
+
+def _sign(words: list[str]) -> int:
+    """Sign pictures with Content Credentials (C2PA)."""
+    parser = _Parser("sign", "Sign pictures in place with your own certificate (C2PA).")
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    parser.add_argument("--certificate", required=True, type=Path, metavar="PEM")
+    parser.add_argument("--key", required=True, type=Path, metavar="PEM")
+    parser.add_argument("--timestamp", metavar="URL", help="ask this RFC 3161 service for the time")
+    given = parser.parse(words)
+    from triptych import provenance
+
+    for file in given.files:
+        provenance.sign(file, given.certificate, given.key, given.timestamp)
+    return 0
+
+
+def _doctor(words: list[str]) -> int:
+    """Examine the installation and say what mends it."""
+    _Parser("doctor", "Examine the installation; exit status 1 when something is wrong.").parse(
+        words
+    )
+    from triptych import doctor
+
+    log.setLevel(logging.ERROR)  # its findings say it better
+    findings = doctor.examine()
+    print(doctor.report(findings))
+    return 1 if any(finding.wrong for finding in findings) else 0
+
+
+def _train(words: list[str]) -> int:
+    """Train a model, or a style of your own."""
+    parser = _Parser("train", "Train a model from a recipe; `train style --from` learns a style.")
+    parser.add_argument("recipe", metavar="RECIPE", help="such as style")
+    parser.add_argument(
+        "--from", dest="sources", nargs="+", type=Path, metavar="PATH", help="pictures to learn"
+    )
+    parser.add_argument("--name", help="name of what is learned")
+    parser.add_argument("--licence", metavar="SPDX", help="licence of the pictures")
+    parser.add_argument("--minutes", type=float, metavar="N", help="stop after so many minutes")
+    parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with an earlier run")
+    parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="folder of the run")
+    parser.add_argument(
+        "--set", dest="settings", action="append", default=[], metavar="KEY=VALUE", help="setting"
+    )
+    given = parser.parse(words)
+    settings = dict(_setting(word) for word in given.settings)
+    options = {key: value for key, value in vars(given).items() if value is not None}
+    del options["recipe"], options["settings"]
+    with _training() as commands:
+        commands.train(given.recipe, settings, **options)
+    return 0
+
+
+def _setting(word: str) -> tuple[str, Any]:
+    key, equals, text = word.partition("=")
+    if not key or not equals:
+        raise UserError(f"--set {word} has no value: write --set KEY=VALUE.")
+    try:
+        return key, json.loads(text)
+    except ValueError:
+        return key, text
+
+
+def _export(words: list[str]) -> int:
+    """Export a training run to a bundle."""
+    parser = _Parser("export", "Export a training run to ONNX with its card.")
+    parser.add_argument("run", type=Path, metavar="RUN", help="folder of the run")
+    parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="folder of the bundle")
+    parser.add_argument("--name", help="name of the bundle")
+    given = parser.parse(words)
+    options = {key: value for key, value in vars(given).items() if value is not None}
+    with _training() as commands:
+        commands.export(options.pop("run"), **options)
+    return 0
+
+
+@contextlib.contextmanager
+def _training() -> Iterator[Any]:
+    """`triptych.training.commands`, which needs the packages of the extra `train`."""
+    try:
+        import importlib
+
+        yield importlib.import_module("triptych.training.commands")
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("triptych"):
+            raise
+        raise UserError(
+            f"training needs {error.name}, which is not installed: "
+            "run `pip install 'triptych[train]'`."
+        ) from error
+
+
+def _print_table(rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip())
+
+
+_COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "styles": _styles,
+    "models": _models,
+    "about": _about,
+    "sign": _sign,
+    "doctor": _doctor,
+    "train": _train,
+    "export": _export,
+}
