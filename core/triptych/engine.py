@@ -36,8 +36,8 @@ _CPU = PROVIDERS["cpu"]
 _SHORT = {full: short for short, full in PROVIDERS.items()}
 _MENDING = {
     "cuda": "install a current NVIDIA driver and `pip install 'onnxruntime-gpu[cuda,cudnn]'`",
-    "directml": "install a current driver of the graphics card",
-    "coreml": "install a current macOS",
+    "directml": "update the graphics driver and run `pip install onnxruntime-directml`",
+    "coreml": "it needs a current macOS",
     "cpu": "run `pip install --force-reinstall onnxruntime`",
 }
 # The graph y = x + x on float32[2] (IR 8, opset 13): enough to see whether a provider works.
