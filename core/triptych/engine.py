@@ -11,6 +11,7 @@ import functools
 import io
 import logging
 import os
+import re
 import threading
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -62,7 +63,7 @@ class Job:
     def __init__(self, on_event: Callable[[Event], None] | None = None) -> None:
         self._on_event = on_event
         self._cancelled = threading.Event()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may cancel while this thread holds it
         self._running: list[Any] = []  # the RunOptions of graphs that run now
 
     @property
@@ -102,9 +103,9 @@ class Job:
     def _stopping(self, options: Any) -> Iterator[None]:
         """Let `cancel` end the graph that runs under `options` (onnxruntime.RunOptions)."""
         with self._lock:
-            self.check()
             self._running.append(options)
         try:
+            self.check()  # after the append: a cancel is seen here or reaches the options
             yield
         finally:
             with self._lock:
@@ -168,7 +169,7 @@ class Engine:
             raise
         except Exception as error:
             job.check()
-            if isinstance(error, MemoryError) or "llocate" in str(error):
+            if isinstance(error, MemoryError) or "alloc" in str(error).lower():
                 raise UserError(
                     "there is not enough memory for this run: use a smaller picture or tile."
                 ) from error
@@ -283,9 +284,10 @@ def _threads_wanted() -> int:
     """TRIPTYCH_THREADS, or the physical cores that this process may use (0: ask onnxruntime)."""
     text = os.environ.get("TRIPTYCH_THREADS", "")
     if text:
-        if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 1024:
+        number = int(text) if re.fullmatch("[0-9]{1,4}", text) else 0
+        if not 1 <= number <= 1024:
             raise UserError(f"TRIPTYCH_THREADS is {text!r}; it must be a number from 1 to 1024.")
-        return int(text)
+        return number
     try:
         cpus = os.sched_getaffinity(0)
         topology = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"

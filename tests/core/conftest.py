@@ -83,6 +83,18 @@ def endless_graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def zeros_graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Zeros of the shape that is asked for, however large."""
+    path = tmp_path_factory.mktemp("zeros") / "zeros.onnx"
+    shape = helper.make_tensor_value_info("shape", TensorProto.INT64, [2])
+    zeros = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["a", "b"])
+    onnx.save(
+        _model([helper.make_node("ConstantOfShape", ["shape"], ["y"])], [shape], [zeros]), path
+    )
+    return path
+
+
+@pytest.fixture(scope="session")
 def make_bundle() -> Make:
     """Writes a sound bundle with one graph, two presets and a thumbnail; returns its folder.
 

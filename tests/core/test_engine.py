@@ -90,6 +90,12 @@ def test_a_graph_that_fails_is_one_sentence(endless_graph: Path) -> None:
     assert "endless.onnx failed" in str(error.value) and "\n" not in str(error.value)
 
 
+def test_too_little_memory_is_one_sentence(zeros_graph: Path) -> None:
+    assert CPU.run(zeros_graph, {"shape": np.array([2, 3])})["y"].shape == (2, 3)
+    with pytest.raises(UserError, match="not enough memory for this run: use a smaller"):
+        CPU.run(zeros_graph, {"shape": np.array([2**25, 2**25])})  # 4 PiB
+
+
 @pytest.mark.parametrize("delay", [0.0, 0.02, 0.3])
 def test_cancel_stops_inside_a_running_graph(endless_graph: Path, delay: float) -> None:
     job = Job()
@@ -224,7 +230,7 @@ def test_threads_that_are_no_number_are_refused(text: str) -> None:
             Engine()
 
 
-@pytest.mark.parametrize("threads", ["0", "-1", "9999", "2.5"])
+@pytest.mark.parametrize("threads", ["0", "-1", "9999", "2.5", "9" * 5000])
 def test_threads_out_of_range_are_refused(threads: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRIPTYCH_THREADS", threads)
     with pytest.raises(UserError, match="from 1 to 1024"):
