@@ -1,0 +1,201 @@
+"""`make demo`: the photograph that ships through the commands, and a page that shows the results.
+
+`python -m triptych.demo [FOLDER]` runs the command lines that the page prints, so that each
+picture can be made again by copying the line below it.
+"""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from triptych import __version__, cli
+from triptych.bundle import find_bundles
+from triptych.errors import UserError
+from triptych.files import write_whole
+
+PHOTOGRAPH = Path(__file__).parent / "data" / "bay.jpg"
+# Pictures that differ most from each other, by a word of their title; others fill the gaps.
+_SHOWN = (
+    *("starry night", "great wave", "composition vii", "scream", "water lilies", "the kiss"),
+    *("grande jatte", "mosaic", "red chalk"),
+)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One picture of the page: its file in the folder, what it shows, the command behind it."""
+
+    file: str
+    title: str
+    text: str = ""
+    command: str = ""
+
+
+@dataclass
+class Section:
+    """A row of figures under a heading; `wide` shows them large."""
+
+    title: str
+    text: str
+    figures: list[Figure] = field(default_factory=list)
+    wide: bool = False
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Writes the demo into a folder (default `out`); returns the exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    folder = Path(words[0] if words else "out")
+    begun = time.perf_counter()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(PHOTOGRAPH, folder / "photograph.jpg")
+        sections = style_sections(folder)
+        taken = time.perf_counter() - begun
+        count = sum(bool(figure.command) for section in sections for figure in section.figures)
+        note = f"Triptych {__version__} made these {count} pictures in {taken:.0f} seconds."
+        write_whole(folder / "index.html", page(sections, note).encode())
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: cannot write the demo into {folder}: {error}.", file=sys.stderr)
+        return 2
+    print(f"{note}\nOpen {folder / 'index.html'} in a browser.")
+    return 0
+
+
+def style_sections(folder: Path) -> list[Section]:
+    """Runs the style commands into `folder` and returns what the page says of them."""
+    presets = _presets()
+    first, second = presets[0], presets[min(1, len(presets) - 1)]
+    a, b = first["name"], second["name"]
+
+    def style(file: str, title: str, text: str, *options: str) -> Figure:
+        words = ["style", str(folder / "photograph.jpg"), "-o", str(folder / file), *options]
+        status = cli.main([*words, "--overwrite", "--quiet"])
+        if status:
+            raise UserError(f"the demo stopped at {file}: `triptych doctor` may say why.")
+        print(folder / file)
+        command = ["triptych", "style", "photograph.jpg", "-o", file, *options]
+        return Figure(file, title, text, shlex.join(command))
+
+    def by(preset: dict[str, Any]) -> str:
+        return ", ".join(str(preset[key]) for key in ("artist", "year") if preset.get(key))
+
+    photograph = Figure("photograph.jpg", "The photograph", "A bay, 1024 x 576 pixels, CC0.")
+    styles = Section("Styles", "One small network, and a set of numbers for each style.")
+    for preset in presets:
+        name = preset["name"]
+        file = f"style-{name.replace('/', '-')}.jpg"
+        styles.figures.append(style(file, preset["title"], by(preset), "--style", name))
+    blend = Section("A blend", f"From {first['title']} to {second['title']}, by weight.")
+    for part in (100, 75, 50, 25, 0):
+        mix = [f"{n}:{w / 100:g}" for n, w in ((a, part), (b, 100 - part)) if w]
+        options = [word for one in mix for word in ("--mix", one)]
+        title = f"{part} : {100 - part}"
+        blend.figures.append(style(f"blend-{part:03}.jpg", title, "", *options))
+    strength = Section("Strength", "From the photograph to the full style.")
+    for value in ("0.25", "0.5", "0.75", "1"):
+        words = ["--style", a, "--strength", value]
+        strength.figures.append(style(f"strength-{value}.jpg", value, "", *words))
+    colour = Section("Colours of the photograph", "The brush of the painter, the colours as shot.")
+    for preset in (first, second):
+        name = preset["name"]
+        file = f"colour-{name.replace('/', '-')}.jpg"
+        words = ["--style", name, "--keep-colour"]
+        colour.figures.append(style(file, preset["title"], "colours kept", *words))
+
+    sheet = Section("All styles", "What `triptych styles` lists.", wide=True)
+    if cli.main(["styles", "-o", str(folder / "styles.png"), "--overwrite"]):
+        raise UserError("the demo stopped at the contact sheet: `triptych doctor` may say why.")
+    sheet.figures.append(Figure("styles.png", "", "", "triptych styles -o styles.png"))
+    return [Section("", "", [photograph], wide=True), styles, blend, strength, colour, sheet]
+
+
+def _presets() -> list[dict[str, Any]]:
+    """Nine styles of those that are installed, the most unlike ones first."""
+    known = [preset for bundle in find_bundles("style") for preset in bundle.card.presets]
+    if not known:
+        raise UserError("no style is installed: `triptych doctor` says why.")
+
+    def first(word: str) -> list[dict[str, Any]]:
+        return [preset for preset in known if word in preset["title"].casefold()][:1]
+
+    shown = [preset for word in _SHOWN for preset in first(word)]
+    rest = [preset for preset in known if preset not in shown]
+    return (shown + rest)[: len(_SHOWN)]
+
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Triptych</title>
+<style>
+:root {{ color-scheme: light dark; --paper: #faf9f6; --ink: #201f1e; --grey: #76726c; }}
+@media (prefers-color-scheme: dark) {{
+  :root {{ --paper: #191817; --ink: #eceae6; --grey: #9b968e; }}
+}}
+body {{ margin: 0 auto; max-width: 1240px; padding: 3rem 1.5rem 4rem; background: var(--paper);
+  color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }}
+h1 {{ font-size: 2.4rem; font-weight: 300; letter-spacing: .02em; margin: 0; }}
+h2 {{ font-size: 1.4rem; font-weight: 400; margin: 3.5rem 0 0; }}
+p {{ color: var(--grey); margin: .2rem 0 1.2rem; max-width: 44rem; }}
+.row {{ display: grid; gap: 1.6rem 1.2rem;
+  grid-template-columns: repeat(var(--columns), minmax(0, 1fr)); }}
+@media (max-width: 760px) {{ .row {{ grid-template-columns: minmax(0, 1fr); }} }}
+figure {{ margin: 0; }}
+img {{ display: block; width: 100%; height: auto; border-radius: 3px; }}
+figcaption {{ padding-top: .5rem; font-size: .92rem; line-height: 1.35; }}
+figcaption span {{ color: var(--grey); display: block; }}
+details {{ color: var(--grey); font-size: .8rem; margin-top: .15rem; }}
+summary {{ cursor: pointer; }}
+code {{ display: block; font: .78rem/1.4 ui-monospace, monospace; overflow-wrap: anywhere;
+  user-select: all; }}
+footer {{ color: var(--grey); font-size: .9rem; margin-top: 4rem; }}
+</style>
+<h1>Triptych</h1>
+<p>Generative models inside the tools that artists already use.</p>
+{body}
+<footer>{note} Each of them says inside how it was made: <code>triptych about FILE</code></footer>
+</html>
+"""
+
+
+def page(sections: Sequence[Section], note: str) -> str:
+    """The HTML page: one file beside its pictures, without scripts."""
+    parts = []
+    for section in sections:
+        if section.title:
+            parts.append(f"<h2>{escape(section.title)}</h2>\n<p>{escape(section.text)}</p>")
+        count = len(section.figures)
+        columns = 1 if section.wide else count if count in (2, 4, 5) else 3
+        figures = "\n".join(map(_figure, section.figures))
+        parts.append(f'<div class="row" style="--columns: {columns}">\n{figures}\n</div>')
+    return _PAGE.format(body="\n".join(parts), note=escape(note))
+
+
+def _figure(figure: Figure) -> str:
+    file, title = escape(figure.file, quote=True), escape(figure.title)
+    text = f"<span>{escape(figure.text)}</span>" if figure.text else ""
+    command = (
+        f"<details><summary>command</summary><code>{escape(figure.command)}</code></details>"
+        if figure.command
+        else ""
+    )
+    return (
+        f'<figure><a href="{file}"><img src="{file}" alt="{escape(figure.title, quote=True)}" '
+        f'loading="lazy"></a><figcaption>{title}{text}{command}</figcaption></figure>'
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
