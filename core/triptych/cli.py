@@ -220,7 +220,7 @@ def _add_parameter(parser: argparse._ActionsContainer, declared: dict[str, Any])
     elif kind == "choice":
         options["metavar"] = "NAME_OR_IMAGE" if declared["accepts_picture"] else "NAME"
     elif kind in ("float", "int", "seed"):
-        options |= {"type": float if kind == "float" else int, "metavar": "N"}
+        options["metavar"] = "N"
     elif kind in ("picture", "mask"):
         options |= {"type": Path, "metavar": "IMAGE"}
     else:

@@ -16,6 +16,8 @@ from triptych.task import Choice, Parameter, Result, Task
 
 def tint(picture: np.ndarray, job: Job, engine: Engine, **values: object) -> Result:
     """Adds a tenth of the colour; a strength of 0 waits until it is cancelled."""
+    if values["strength"] == 0:
+        print("waiting", flush=True)
     while values["strength"] == 0:
         job.progress(0.5)
         time.sleep(0.01)
