@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from triptych import __version__, cli
-from triptych.bundle import find_bundles
+from triptych.bundle import Bundle, find_bundles
 from triptych.errors import UserError
 from triptych.files import write_whole
 
@@ -31,12 +31,16 @@ _SHOWN = (
 
 @dataclass(frozen=True)
 class Figure:
-    """One picture of the page: its file in the folder, what it shows, the command behind it."""
+    """One picture of the page: its file in the folder, what it shows, the command behind it.
+
+    `beside` is the file of a small picture that stands beside the caption.
+    """
 
     file: str
     title: str
     text: str = ""
     command: str = ""
+    beside: str = ""
 
 
 @dataclass
@@ -74,28 +78,36 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def style_sections(folder: Path) -> list[Section]:
     """Runs the style commands into `folder` and returns what the page says of them."""
-    presets = _presets()
+    chosen = _chosen()
+    presets = [preset for _, preset in chosen]
     first, second = presets[0], presets[min(1, len(presets) - 1)]
     a, b = first["name"], second["name"]
 
-    def style(file: str, title: str, text: str, *options: str) -> Figure:
+    def style(file: str, title: str, text: str, *options: str, beside: str = "") -> Figure:
         words = ["style", str(folder / "photograph.jpg"), "-o", str(folder / file), *options]
         status = cli.main([*words, "--overwrite", "--quiet"])
         if status:
             raise UserError(f"the demo stopped at {file}: `triptych doctor` may say why.")
         print(folder / file)
         command = ["triptych", "style", "photograph.jpg", "-o", file, *options]
-        return Figure(file, title, text, shlex.join(command))
+        return Figure(file, title, text, shlex.join(command), beside)
 
     def by(preset: dict[str, Any]) -> str:
         return ", ".join(str(preset[key]) for key in ("artist", "year") if preset.get(key))
 
     photograph = Figure("photograph.jpg", "The photograph", "A bay, 1024 x 576 pixels, CC0.")
     styles = Section("Styles", "One small network, and a set of numbers for each style.")
-    for preset in presets:
+    for bundle, preset in chosen:
         name = preset["name"]
-        file = f"style-{name.replace('/', '-')}.jpg"
-        styles.figures.append(style(file, preset["title"], by(preset), "--style", name))
+        stem = name.replace("/", "-")
+        beside = ""
+        if preset.get("thumbnail"):
+            painting = bundle.file(preset["thumbnail"])
+            beside = f"painting-{stem}{painting.suffix}"
+            shutil.copyfile(painting, folder / beside)
+        words = ["--style", name]
+        figure = style(f"style-{stem}.jpg", preset["title"], by(preset), *words, beside=beside)
+        styles.figures.append(figure)
     blend = Section("A blend", f"From {first['title']} to {second['title']}, by weight.")
     for part in (100, 75, 50, 25, 0):
         mix = [f"{n}:{w / 100:g}" for n, w in ((a, part), (b, 100 - part)) if w]
@@ -113,24 +125,22 @@ def style_sections(folder: Path) -> list[Section]:
         words = ["--style", name, "--keep-colour"]
         colour.figures.append(style(file, preset["title"], "colours kept", *words))
 
-    sheet = Section("All styles", "What `triptych styles` lists.", wide=True)
+    sheet = Section("All styles", "What the command “triptych styles” lists.", wide=True)
     if cli.main(["styles", "-o", str(folder / "styles.png"), "--overwrite"]):
         raise UserError("the demo stopped at the contact sheet: `triptych doctor` may say why.")
     sheet.figures.append(Figure("styles.png", "", "", "triptych styles -o styles.png"))
     return [Section("", "", [photograph], wide=True), styles, blend, strength, colour, sheet]
 
 
-def _presets() -> list[dict[str, Any]]:
+def _chosen() -> list[tuple[Bundle, dict[str, Any]]]:
     """Nine styles of those that are installed, the most unlike ones first."""
-    known = [preset for bundle in find_bundles("style") for preset in bundle.card.presets]
+    known = [(bundle, preset) for bundle in find_bundles("style") for preset in bundle.card.presets]
     if not known:
         raise UserError("no style is installed: `triptych doctor` says why.")
-
-    def first(word: str) -> list[dict[str, Any]]:
-        return [preset for preset in known if word in preset["title"].casefold()][:1]
-
-    shown = [preset for word in _SHOWN for preset in first(word)]
-    rest = [preset for preset in known if preset not in shown]
+    shown: list[tuple[Bundle, dict[str, Any]]] = []
+    for word in _SHOWN:
+        shown += [one for one in known if word in one[1]["title"].casefold()][:1]
+    rest = [one for one in known if one not in shown]
     return (shown + rest)[: len(_SHOWN)]
 
 
@@ -155,6 +165,8 @@ p {{ color: var(--grey); margin: .2rem 0 1.2rem; max-width: 44rem; }}
 figure {{ margin: 0; }}
 img {{ display: block; width: 100%; height: auto; border-radius: 3px; }}
 figcaption {{ padding-top: .5rem; font-size: .92rem; line-height: 1.35; }}
+figcaption {{ display: flex; gap: .7rem; }}
+figcaption img {{ width: 3.6rem; height: 3.6rem; object-fit: cover; flex: none; }}
 figcaption span {{ color: var(--grey); display: block; }}
 details {{ color: var(--grey); font-size: .8rem; margin-top: .15rem; }}
 summary {{ cursor: pointer; }}
@@ -191,9 +203,10 @@ def _figure(figure: Figure) -> str:
         if figure.command
         else ""
     )
+    beside = f'<img src="{escape(figure.beside, quote=True)}" alt="">' if figure.beside else ""
     return (
-        f'<figure><a href="{file}"><img src="{file}" alt="{escape(figure.title, quote=True)}" '
-        f'loading="lazy"></a><figcaption>{title}{text}{command}</figcaption></figure>'
+        f'<figure><a href="{file}"><img src="{file}" alt="{escape(figure.title, quote=True)}">'
+        f"</a><figcaption>{beside}<div>{title}{text}{command}</div></figcaption></figure>"
     )
 
 
