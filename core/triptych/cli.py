@@ -240,7 +240,7 @@ def _help(declared: dict[str, Any]) -> str:
         default = declared["default"]
         shown = {True: "yes", False: "no"}[default] if isinstance(default, bool) else default
         facts.append(f"default: {shown:g}" if isinstance(shown, float) else f"default: {shown}")
-    text = declared["help"] or declared["label"]
+    text = str(declared["help"] or declared["label"])
     return (text + (f" ({'; '.join(facts)})" if facts else "")).replace("%", "%%")
 
 

@@ -50,7 +50,7 @@ def examine() -> list[Finding]:
         _folders,
         _training,
     )
-    findings = []
+    findings: list[Finding] = []
     for look in looks:
         try:
             findings += look()

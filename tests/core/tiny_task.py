@@ -60,7 +60,7 @@ TINT = Task(
     ),
 )
 
-triptych.task._BUILT_IN = ()
+triptych.task._BUILT_IN = ()  # type: ignore[assignment]
 triptych.task.register(TINT)
 
 if __name__ == "__main__":
