@@ -13,6 +13,7 @@ import io
 import json
 import os
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -227,7 +228,8 @@ def _xmp_of(file: Any) -> bytes | None:
             # The directory alone: it can be read even where Pillow cannot read the pixels.
             tags = TiffImagePlugin.ImageFileDirectory_v2(start)
             file.seek(tags.next)
-            tags.load(file)
+            with warnings.catch_warnings(action="ignore"):
+                tags.load(file)
             return bytes(tags[700])
         file.seek(0)
         with Image.open(file, formats=("PNG", "JPEG", "WEBP")) as image:

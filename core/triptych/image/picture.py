@@ -124,9 +124,8 @@ def load(path: str | os.PathLike[str]) -> Picture:
 
 def _decode(file: IO[bytes], path: str | os.PathLike[str]) -> Picture:
     try:
-        with warnings.catch_warnings(), _grey_alpha_tiff():
-            # Large pictures are our trade; Pillow's limit (twice this warning's) still holds.
-            warnings.simplefilter("ignore")
+        # Large pictures are our trade: Pillow warns of them; its limit, twice that, still holds.
+        with warnings.catch_warnings(action="ignore"), _grey_alpha_tiff():
             return _read(file)
     except (UserError, KeyboardInterrupt):
         raise
@@ -252,12 +251,12 @@ def _deep_colour(
         order = {b"II": "<u2", b"MM": ">u2"}[tags.prefix] if _codec(image) == "raw" else "=u2"
         pairs = np.asarray(image).view(order).astype(np.uint16)
         return pairs[..., :1], pairs[..., 1]
+    if tags and tags.get(284) == 2 and max(tags.get(258, (8,))) > 8:
+        raise UserError(
+            "a 16-bit TIFF file that is stored plane by plane cannot be read; save it interleaved."
+        )
     if not (tags or image.format == "PNG") or ";16" not in raw:
         return None, None
-    if tags and tags.get(284) == 2:
-        raise ValueError(
-            "16-bit TIFF files that are stored plane by plane cannot be read; save it interleaved"
-        )
     name, _, order = raw.partition(";")
     if name not in {"RGB", "RGBA", "LA"}:
         notes.append("its 16 bits were reduced to 8")
@@ -478,8 +477,8 @@ def encode(
     meta = {"icc_profile": icc, "exif": exif, "xmp": xmp, "dpi": picture.dpi}
     if format == "PNG" and depth == 16:
         _write_deep_png(file, codes, meta)
-    elif format == "TIFF" and depth == 16:
-        _write_deep_tiff(file, codes, meta)
+    elif format == "TIFF":
+        _write_tiff(file, codes, meta)
     else:
         image = Image.fromarray(codes[..., 0] if codes.shape[2] == 1 else codes)
         if codes.shape[2] == 2:
@@ -496,13 +495,6 @@ def encode(
         elif format == "WEBP":
             options.pop("dpi", None)
             options |= {"quality": quality, "lossless": quality == 100, "exact": True}
-        elif format == "TIFF":
-            options["compression"] = "tiff_adobe_deflate"
-            options.pop("xmp", None)
-            tags = TiffImagePlugin.ImageFileDirectory_v2()
-            if xmp:
-                tags[700], tags.tagtype[700] = xmp, 1
-            options["tiffinfo"] = tags
         image.save(file, format, **options)
     return file.getbuffer(), tuple(notes)
 
@@ -597,16 +589,19 @@ def _write_deep_png(file: IO[bytes], codes: Codes, meta: dict[str, Any]) -> None
     chunk(b"IEND", b"")
 
 
-def _write_deep_tiff(file: IO[bytes], codes: Codes, meta: dict[str, Any]) -> None:
-    """A TIFF 6.0 file of 16 bits a channel, Deflate with horizontal differencing."""
+def _write_tiff(file: IO[bytes], codes: Codes, meta: dict[str, Any]) -> None:
+    """A TIFF 6.0 file, Deflate with horizontal differencing.
+
+    Of 8 bits a channel as well: Pillow's own writer loses EXIF where it is given XMP.
+    """
     height, width, channels = codes.shape
     strips = []
     for rows in _strips(height):
-        steps = np.diff(codes[rows], axis=1, prepend=np.uint16(0)).astype("<u2")
-        strips.append(zlib.compress(steps.tobytes(), 4))
+        steps = np.diff(codes[rows], axis=1, prepend=codes.dtype.type(0))
+        strips.append(zlib.compress(steps.astype(f"<u{codes.itemsize}").tobytes(), 4))
     sizes = [len(strip) for strip in strips]
     tags = TiffImagePlugin.ImageFileDirectory_v2(prefix=b"II")
-    tags[256], tags[257], tags[258] = width, height, (16,) * channels
+    tags[256], tags[257], tags[258] = width, height, (8 * codes.itemsize,) * channels
     tags[259], tags[317] = 8, 2
     tags[262], tags[277], tags[284] = (1 if channels < 3 else 2), channels, 1
     # Pillow adds the place where its directory ends to the first, so they are counted from there.
