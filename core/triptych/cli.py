@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a title that the terminal cannot show
-    logging.basicConfig(format="note: %(message)s", level=logging.WARNING)
+    logging.basicConfig(handlers=[_Notes(logging.WARNING)])
     try:
         status = _dispatch(words)
         sys.stdout.flush()
@@ -64,6 +64,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"{one_line(error)}): please report it with what TRIPTYCH_DEBUG=1 prints."
         )
         return 1
+
+
+class _Notes(logging.Handler):
+    """Prints warnings to what stderr is at the time: above the bar while one is shown."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Prints one record as a line."""
+        print(f"note: {one_line(record.getMessage(), 500)}", file=sys.stderr)
 
 
 def _fail(message: str) -> int:
@@ -281,7 +289,11 @@ def _progress(
         rich.progress.TimeRemainingColumn(),
     )
     console = rich.console.Console(stderr=True)
-    with rich.progress.Progress(*columns, console=console, transient=True) as bar:
+    # What is printed meanwhile appears above the bar, unless it goes into a pipe.
+    above = sys.stdout.isatty()
+    with rich.progress.Progress(
+        *columns, console=console, transient=True, redirect_stdout=above
+    ) as bar:
         shown = bar.add_task(label, total=count)
         begun = 0
 
