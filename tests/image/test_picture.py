@@ -63,7 +63,7 @@ def codes_of(picture: Picture) -> Codes:
 # Reading
 
 
-MODES = ["1", "L", "LA", "P", "RGB", "RGBA", "I;16", "CMYK", "LAB", "YCbCr", "F"]
+MODES = ["1", "L", "LA", "P", "RGB", "RGBA", "I;16", "CMYK", "LAB", "F"]
 
 
 @pytest.mark.parametrize("mode", MODES)
