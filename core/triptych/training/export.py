@@ -1,0 +1,237 @@
+"""From PyTorch to a bundle: the ONNX graphs, their parity with PyTorch, the card.
+
+Graphs are exported at opset 18 with the weights stored in half precision; ONNX Runtime widens them
+once, when it opens the graph.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+
+from triptych import bundle
+from triptych.engine import Engine
+from triptych.errors import UserError
+from triptych.files import refusal, shown
+from triptych.training.data import Source
+from triptych.training.loop import Recipe, Run
+
+OPSET, IR = 18, 10
+
+
+@dataclass
+class GraphExport:
+    """A module to export as one graph.
+
+    `inputs` are examples by name, `free` the names of an input's free axes, `ranges` what a value
+    may be. `trials` are more inputs on which ONNX must agree with PyTorch.
+    """
+
+    module: nn.Module
+    inputs: dict[str, Tensor]
+    outputs: list[str]
+    free: dict[str, dict[int, str]]
+    trials: Sequence[dict[str, Tensor]]
+    ranges: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
+
+
+def halve(model: onnx.ModelProto) -> None:
+    """Store the float32 weights of `model` as float16, each behind a cast back.
+
+    Small ones and those that float16 cannot hold stay as they are.
+    """
+    graph, casts = model.graph, []
+    for index, tensor in enumerate(graph.initializer):
+        if tensor.data_type != TensorProto.FLOAT:
+            continue
+        values = numpy_helper.to_array(tensor)
+        if not _halves(values.size, float(np.abs(values).max(initial=0))):
+            continue
+        stored = numpy_helper.from_array(values.astype(np.float16), f"{tensor.name}.half")
+        casts.append(helper.make_node("Cast", [stored.name], [tensor.name], to=TensorProto.FLOAT))
+        graph.initializer[index].CopyFrom(stored)
+    for position, cast in enumerate(casts):
+        graph.node.insert(position, cast)
+
+
+def _halves(size: int, largest: float) -> bool:
+    return size >= 64 and largest < 65504
+
+
+def weights(path: Path) -> dict[str, Tensor]:
+    """The weights in an exported graph, by their names in the PyTorch module."""
+    found = {}
+    for tensor in onnx.load(path).graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if values.dtype == np.float16:
+            values = values.astype(np.float32)
+        found[tensor.name.removesuffix(".half")] = torch.from_numpy(values.copy())
+    return found
+
+
+def export_graph(graph: GraphExport, path: Path) -> bundle.Graph:
+    """Write `graph` to `path`; returns what the card says of it."""
+    module = graph.module.eval()
+    with _quiet(), torch.no_grad():
+        torch.onnx.export(
+            module,
+            tuple(graph.inputs.values()),
+            path,
+            dynamo=False,  # keeps free sizes that are multiples of 8, which the other path loses
+            opset_version=OPSET,
+            input_names=list(graph.inputs),
+            output_names=graph.outputs,
+            dynamic_axes=graph.free,
+        )
+        made = module(*graph.inputs.values())
+    model = onnx.load(path)
+    model.ir_version = IR
+    model.graph.ClearField("value_info")
+    halve(model)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+    made = (made,) if isinstance(made, Tensor) else made
+    ends = [*graph.inputs.items(), *zip(graph.outputs, made, strict=True)]
+    tensors = [
+        bundle.Tensor(
+            name,
+            tuple(graph.free.get(name, {}).get(axis, size) for axis, size in enumerate(t.shape)),
+            str(t.dtype).removeprefix("torch."),
+            graph.ranges.get(name),
+        )
+        for name, t in ends
+    ]
+    count = len(graph.inputs)
+    return bundle.Graph(path.name, tuple(tensors[:count]), tuple(tensors[count:]), OPSET, IR)
+
+
+@torch.no_grad()
+def parity(graph: GraphExport, path: Path) -> dict[str, Any]:
+    """The largest absolute difference between PyTorch and ONNX Runtime over `graph.trials`."""
+    engine, worst, shapes = Engine(["cpu"]), 0.0, []
+    for trial in graph.trials:
+        made = graph.module(*trial.values())
+        made = (made,) if isinstance(made, Tensor) else made
+        ran = engine.run(path, {k: v.numpy() for k, v in trial.items()})
+        for name, wanted in zip(graph.outputs, made, strict=True):
+            apart = float(np.abs(wanted.numpy() - ran[name]).max())
+            worst = worst if apart <= worst else apart  # a NaN is the worst
+        shapes.append([list(v.shape) for v in trial.values()])
+    return {"max_abs": worst, "shapes": shapes}
+
+
+def write_bundle(
+    folder: Path,
+    card: bundle.Card,
+    graphs: Mapping[str, GraphExport],
+    files: Mapping[str, bytes],
+) -> Path:
+    """Write a whole bundle to `folder`, aside first, and put it in the place of what was there.
+
+    Half-precision rounding is part of the model, so the modules' weights are rounded before the
+    parity is measured.
+
+    Raises:
+        UserError: PyTorch and ONNX differ by more than 1e-3; `folder` holds something that is not
+            a bundle; it cannot be written. What was there is then still there.
+    """
+    folder = folder.absolute()
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "card.json").is_file():
+        raise UserError(f"{shown(folder)} is not empty and holds no bundle: choose another folder")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".export-") as place:
+            aside, before = Path(place) / folder.name, Path(place) / "before"
+            aside.mkdir()
+            _fill(aside, card, graphs, files)
+            if folder.exists():
+                os.replace(folder, before)
+            try:
+                os.replace(aside, folder)
+            except OSError:
+                if before.exists():
+                    os.replace(before, folder)
+                raise
+    except OSError as error:
+        raise refusal("write", folder, error) from error
+    return folder
+
+
+def _fill(
+    folder: Path,
+    card: bundle.Card,
+    graphs: Mapping[str, GraphExport],
+    files: Mapping[str, bytes],
+) -> None:
+    """Write the bundle's files into the empty `folder` and open it to see that it is sound."""
+    described, agreement = {}, {}
+    for name, graph in graphs.items():
+        for value in graph.module.state_dict().values():
+            largest = float(value.abs().max()) if value.numel() else 0.0
+            if value.dtype == torch.float32 and _halves(value.numel(), largest):
+                value.copy_(value.half().float())
+        path = folder / f"{name}.onnx"
+        described[name] = export_graph(graph, path)
+        agreement[name] = parity(graph, path)
+        if not agreement[name]["max_abs"] <= 1e-3:
+            raise UserError(
+                f"the graph {name} differs from PyTorch by {agreement[name]['max_abs']:.2g}: "
+                "it was not exported"
+            )
+    card = dataclasses.replace(card, graphs=described, parity=agreement)
+    for name in graphs:
+        path = folder / f"{name}.onnx"
+        model = onnx.load(path)
+        helper.set_model_props(model, {bundle.METADATA_KEY: bundle.graph_metadata(card, name)})
+        onnx.save(model, path)
+    for relative, content in files.items():
+        (folder / relative).parent.mkdir(parents=True, exist_ok=True)
+        (folder / relative).write_bytes(content)
+    bundle.write_card(folder, card)
+    bundle.open_bundle(folder)
+
+
+def made_by(recipe: Recipe, settings: Mapping[str, Any], run: Run) -> dict[str, Any]:
+    """What the card says of the training; of a path only its last part."""
+    told = {k: Path(v).name if isinstance(v, Path | str) else v for k, v in settings.items()}
+    return {
+        "name": recipe.name,
+        "settings": told,
+        "loop": dataclasses.asdict(recipe.loop),
+        "steps": run.step,
+        "minutes": round(run.seconds / 60, 1),
+    }
+
+
+def ledger(sources: Sequence[Source]) -> list[dict[str, Any]]:
+    """The card's list of training data."""
+    return [source.card() for source in sources]
+
+
+def today() -> str:
+    """The date for a card: YYYY-MM-DD."""
+    return date.today().isoformat()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        yield
