@@ -1,0 +1,330 @@
+"""The task `style`: a picture in the manner of a painting, a painter, or any picture.
+
+The network normalises its features by statistics of the whole picture. They are measured once, on
+a small copy, and held for all tiles (Chen et al. 2022, "thumbnail instance normalisation"), so a
+picture of any size is stylised alike all over and no seam shows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triptych import bundle
+from triptych.engine import Engine, Job
+from triptych.errors import UserError
+from triptych.image.tiles import tile_map
+from triptych.task import Choice, Parameter, Result, Task
+
+Floats = NDArray[np.float32]
+
+MEASURED = 512  # longest side in px of the copy on which statistics are taken
+STYLE_SIDE = 512  # short side in px at which a style picture is read: it sets the brush size
+_STRIP = 512  # rows that are blended at a time
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+
+
+def stylise(
+    picture: Floats,
+    job: Job,
+    engine: Engine,
+    style: str | Path | Floats,
+    mix: Sequence[tuple[str | Path | Floats, float]] | None,
+    strength: float,
+    scale: float,
+    keep_colour: str,
+    mask: Path | Floats | None,
+    feather: float,
+    tile: int,
+) -> Result:
+    """The picture H x W x 3 in a style, or in a blend; see TASK for the parameters."""
+    base = bundle.get_bundle("style", "style")
+    code, used = _blend(base, engine, job.part(0.0, 0.1, "reading the style"), style, mix or [])
+    used = [base.used, *used]
+    if strength == 0:
+        return Result(picture, used)
+    size = picture.shape[:2]
+    working = picture if scale == 1 else _resized(picture, [round(s / scale) for s in size])
+    multiple, overlap = int(base.card.extra["multiple"]), int(base.card.extra["overlap"])
+    small = _small_copy(working, multiple)
+    affine = engine.run(base.graph("measure"), {"picture": small, "code": code}, job)["affine"]
+
+    def render(piece: Floats) -> Floats:
+        inputs = {"picture": _to_network(piece), "affine": affine}
+        return _from_network(engine.run(base.graph("render"), inputs, job)["stylised"])
+
+    # Whole when it is small: a mirrored margin hides the border, and costs less than an overlap.
+    margin = overlap if max(working.shape[:2]) > tile else 32
+    made = tile_map(working, render, tile, margin, job.part(0.1, 0.95), multiple)
+    if made.shape[:2] != size:
+        made = _resized(made, size)
+    colour = _colour_keeper(keep_colour, picture, small, lambda: render(_from_network(small)))
+    weights = _mask(mask, feather, size)
+    for top in range(0, size[0], _STRIP):  # in place, strip by strip: memory stays small
+        rows = slice(top, top + _STRIP)
+        before, after = picture[rows], colour(picture[rows], made[rows])
+        amount: Any = strength if weights is None else strength * weights[rows, :, None]
+        made[rows] = np.clip(before + amount * (after - before), 0, 1)
+        if weights is not None:  # untouched means untouched, to the last bit
+            outside = weights[rows] == 0
+            made[rows][outside] = before[outside]
+    job.progress(1.0, "done")
+    return Result(made, used)
+
+
+def styles() -> list[tuple[bundle.Bundle, dict[str, Any]]]:
+    """Every style that can be named: (bundle, preset), those that ship first."""
+    return [
+        (found, preset) for found in bundle.find_bundles("style") for preset in found.card.presets
+    ]
+
+
+def style_choices() -> list[Choice]:
+    """The styles as choices, with their thumbnails."""
+    found: dict[str, Choice] = {}
+    for owner, preset in styles():
+        name = preset["name"]
+        if name in found:
+            name = f"{owner.listed}/{name}"
+        label = ", ".join(str(preset[k]) for k in ("title", "artist") if preset.get(k))
+        thumbnail = owner.path / preset["thumbnail"] if preset.get("thumbnail") else None
+        found[name] = Choice(name, label, str(preset.get("year", "")), thumbnail)
+    return list(found.values())
+
+
+def _blend(
+    base: bundle.Bundle,
+    engine: Engine,
+    job: Job,
+    style: str | Path | Floats,
+    mix: Sequence[tuple[str | Path | Floats, float]],
+) -> tuple[Floats, list[dict[str, str]]]:
+    """The code 1 x C of `style`, or of the weighted mean of the styles in `mix` with `style`.
+
+    `style` takes what the weights of `mix` leave of 1; weights above 1 in all leave it nothing.
+    """
+    total = sum(weight for _, weight in mix)
+    parts: list[tuple[str | Path | Floats, float]] = [(s, w / max(1.0, total)) for s, w in mix]
+    if total < 1:
+        parts.insert(0, (style, 1 - total))
+    code, used = np.zeros((1, int(base.card.extra["code_size"])), np.float32), []
+    for one, weight in parts:
+        if weight > 0:
+            values, owner = _code(base, engine, job, one)
+            code += np.float32(weight) * values
+            if owner is not base and owner.used not in used:
+                used.append(owner.used)
+    return code, used
+
+
+def _code(
+    base: bundle.Bundle, engine: Engine, job: Job, style: str | Path | Floats
+) -> tuple[Floats, bundle.Bundle]:
+    """The code 1 x C of one style and the bundle that it is from."""
+    if not isinstance(style, str):
+        picture = _load(style) if isinstance(style, Path) else style
+        inputs = {"style": _to_network(_style_sized(picture))}
+        return engine.run(base.graph("predict"), inputs, job)["code"], base
+    known = style_choices()
+    place = [choice.value for choice in known].index(style)  # checked by the task
+    owner, preset = styles()[place]
+    wanted = owner.card.extra.get("base_sha256")
+    if wanted is not None and wanted != base.card.graphs["render"].sha256:
+        raise UserError(
+            f"the style {style} was learned for another version of the style network: learn it "
+            "again with `triptych train style`"
+        )
+    with np.load(owner.file("codes.npz"), allow_pickle=False) as stored:
+        codes = stored["codes"]
+    row = owner.card.presets.index(preset)
+    if codes.ndim != 2 or codes.shape[1] != base.card.extra["code_size"] or row >= len(codes):
+        raise UserError(f"the bundle {owner.listed} does not hold the code of {style}")
+    return codes[row : row + 1].astype(np.float32), owner
+
+
+def _load(path: Path) -> Floats:
+    from triptych.image.picture import load
+
+    return load(path).pixels
+
+
+def _style_sized(picture: Floats) -> Floats:
+    """A style picture at the size at which styles are read, at most 1 : 2 in shape."""
+    height, width = picture.shape[:2]
+    longest = 2 * min(height, width)
+    top, left = max(0, height - longest) // 2, max(0, width - longest) // 2
+    picture = picture[top : top + longest, left : left + longest]
+    factor = STYLE_SIDE / min(height, width)
+    return _resized(picture, [max(64, round(s * factor)) for s in picture.shape[:2]])
+
+
+def _small_copy(picture: Floats, multiple: int) -> Floats:
+    """The picture 1 x 3 x h x w at most MEASURED px long, sides a multiple of `multiple`."""
+    height, width = picture.shape[:2]
+    factor = min(1.0, MEASURED / max(height, width))
+    size = [max(64, multiple * round(s * factor / multiple)) for s in (height, width)]
+    return _to_network(picture if size == [height, width] else _resized(picture, size))
+
+
+def _resized(picture: Floats, size: Sequence[int]) -> Floats:
+    """`picture` at `size` (height, width) by Lanczos, clipped to 0..1."""
+    from PIL import Image
+
+    height, width = (max(1, int(s)) for s in size)
+    made = np.empty((height, width, picture.shape[2]), np.float32)
+    for channel in range(picture.shape[2]):
+        plane = Image.fromarray(np.ascontiguousarray(picture[..., channel]))
+        made[..., channel] = plane.resize((width, height), Image.Resampling.LANCZOS)
+    return np.clip(made, 0, 1, out=made)
+
+
+def _to_network(picture: Floats) -> Floats:
+    return np.ascontiguousarray(picture.transpose(2, 0, 1)[None])
+
+
+def _from_network(values: Floats) -> Floats:
+    return values[0].transpose(1, 2, 0)
+
+
+def _colour_keeper(
+    kind: str, picture: Floats, small: Floats, stylise_small: Callable[[], Floats]
+) -> Callable[[Floats, Floats], Floats]:
+    """A function (before, after) -> after with the original colours (Gatys et al. 2016,
+    "Preserving color in neural artistic style transfer").
+
+    "luminance" takes only the brightness from the stylised picture; "linear" maps its colours so
+    that their mean and covariance are the original's, measured on the small copy.
+    """
+    if kind == "luminance":
+        return lambda before, after: before + ((after - before) @ _LUMA)[..., None]
+    if kind == "linear":
+        original = _from_network(small).reshape(-1, 3)
+        made = stylise_small().reshape(-1, 3)
+        matrix = _root(np.cov(original.T)) @ np.linalg.inv(_root(np.cov(made.T)))
+        matrix = matrix.astype(np.float32)
+        shift = original.mean(0) - matrix @ made.mean(0)
+        return lambda _before, after: after @ matrix.T + shift
+    return lambda _before, after: after
+
+
+def _root(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
+    values, vectors = np.linalg.eigh(covariance + 1e-5 * np.eye(3))
+    return (vectors * np.sqrt(values)) @ vectors.T
+
+
+def _mask(mask: Path | Floats | None, feather: float, size: tuple[int, int]) -> Floats | None:
+    """The mask H x W with its edge softened by `feather` px; None where there is none."""
+    if mask is None:
+        return None
+    weights = _load(mask) @ _LUMA if isinstance(mask, Path) else mask
+    weights = np.clip(weights, 0, 1)
+    if weights.shape != size:
+        if not math.isclose(weights.shape[0] / weights.shape[1], size[0] / size[1], rel_tol=0.02):
+            raise UserError(
+                f"the mask has {weights.shape[1]} x {weights.shape[0]} pixels and the picture "
+                f"{size[1]} x {size[0]}: give a mask of the picture's shape"
+            )
+        weights = _resized(weights[..., None], size)[..., 0]
+    if feather > 0:
+        from PIL import Image, ImageFilter
+
+        coded = Image.fromarray((weights * 255 + 0.5).astype(np.uint8))
+        soft = coded.filter(ImageFilter.GaussianBlur(feather / 2))
+        weights = np.asarray(soft, np.float32) / 255
+    return weights
+
+
+TASK = Task(
+    name="style",
+    label="Style transfer",
+    help="Repaint a picture in the manner of a painting, a painter, or any picture.",
+    function=stylise,
+    parameters=(
+        Parameter(
+            "style",
+            "Style",
+            "choice",
+            "vangogh-starry-night",
+            "A style of the library, one of your own, or a picture.",
+            choices=style_choices,
+            accepts_picture=True,
+        ),
+        Parameter(
+            "mix",
+            "Mix",
+            "blend",
+            help="More styles with weights; the style itself takes what they leave of 1.",
+            choices=style_choices,
+            accepts_picture=True,
+            optional=True,
+        ),
+        Parameter(
+            "strength",
+            "Strength",
+            "float",
+            1.0,
+            "0 leaves the picture as it is, 1 is the full style.",
+            minimum=0.0,
+            maximum=1.0,
+            step=0.05,
+        ),
+        Parameter(
+            "scale",
+            "Brush scale",
+            "float",
+            1.0,
+            "Size of the brush strokes: 2 doubles them, 0.5 halves them.",
+            minimum=0.25,
+            maximum=8.0,
+            step=0.25,
+        ),
+        Parameter(
+            "keep_colour",
+            "Keep colours",
+            "choice",
+            "no",
+            "Keep the picture's own colours.",
+            choices=(
+                Choice("no", "No", "The colours of the style."),
+                Choice("luminance", "Luminance only", "Only light and dark are painted."),
+                Choice("linear", "Linear", "The painting's colours, shifted to the picture's."),
+            ),
+        ),
+        Parameter(
+            "mask",
+            "Mask",
+            "mask",
+            None,
+            "Where to paint: white is painted, black is left as it is.",
+            optional=True,
+        ),
+        Parameter(
+            "feather",
+            "Feather",
+            "float",
+            0.0,
+            "Softness of the mask's edge.",
+            minimum=0.0,
+            maximum=500.0,
+            step=1.0,
+            unit="px",
+        ),
+        Parameter(
+            "tile",
+            "Tile",
+            "int",
+            1280,
+            "Size of the pieces in which a large picture is painted; smaller takes less memory.",
+            minimum=256,
+            maximum=8192,
+            step=64,
+            unit="px",
+            advanced=True,
+        ),
+    ),
+)

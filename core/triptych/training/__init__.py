@@ -1,0 +1,1 @@
+"""What trains: PyTorch networks, losses and recipes. Nothing outside this package imports it."""

@@ -1,0 +1,1 @@
+"""Networks, losses and recipes of the picture models."""

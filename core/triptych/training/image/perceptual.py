@@ -1,0 +1,288 @@
+"""Perceptual features: SqueezeNet 1.1 (Iandola et al. 2016) and our own network distilled from it.
+
+Both map RGB pictures in 0..1 (N x 3 x H x W) to five feature maps, the *taps*, scaled so that each
+tap's mean square is about 1 on photographs. Losses work on the taps of either network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor, nn
+
+from triptych.errors import UserError
+from triptych.training import data
+from triptych.training.loop import LoopSettings, Recipe, Run
+
+TAPS = ("conv1", "fire3", "fire5", "fire7", "fire9")
+CHANNELS = (64, 128, 256, 384, 512)
+STRIDES = (2, 4, 8, 16, 16)
+
+
+class Taps(nn.Module):
+    """A feature network: RGB 0..1 to the five taps, each divided by its `scale`."""
+
+    scale: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("scale", torch.ones(len(TAPS)))
+
+    def features(self, pictures: Tensor, upto: int) -> list[Tensor]:
+        """The first `upto` taps before scaling."""
+        raise AssertionError("a feature network defines its features")
+
+    def forward(self, pictures: Tensor, upto: int = len(TAPS)) -> list[Tensor]:
+        found = self.features(pictures, upto)
+        return [f / s for f, s in zip(found, self.scale, strict=False)]
+
+
+class Fire(nn.Module):
+    """Squeeze by 1 x 1, expand by 1 x 1 and 3 x 3 side by side (SqueezeNet, section 3.2)."""
+
+    def __init__(self, inputs: int, squeeze: int, expand: int) -> None:
+        super().__init__()
+        self.squeeze = nn.Conv2d(inputs, squeeze, 1)
+        self.expand1x1 = nn.Conv2d(squeeze, expand, 1)
+        self.expand3x3 = nn.Conv2d(squeeze, expand, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.squeeze(x))
+        return torch.cat([F.relu(self.expand1x1(x)), F.relu(self.expand3x3(x))], 1)
+
+
+def _pool() -> nn.Module:
+    return nn.MaxPool2d(3, 2, ceil_mode=True)
+
+
+class SqueezeNet(Taps):
+    """The convolutional part of SqueezeNet 1.1 with its authors' ImageNet weights (BSD).
+
+    Used as teacher and as judge; never shipped.
+    """
+
+    def __init__(self, weights: Path | None = None) -> None:
+        super().__init__()
+        fires = [(64, 16, 64), (128, 16, 64), (128, 32, 128), (256, 32, 128)]
+        fires += [(256, 48, 192), (384, 48, 192), (384, 64, 256), (512, 64, 256)]
+        f = [Fire(*sizes) for sizes in fires]
+        conv = nn.Conv2d(3, 64, 3, stride=2)
+        self.stages = nn.ModuleList(
+            [
+                nn.Sequential(conv, nn.ReLU()),
+                nn.Sequential(_pool(), f[0], f[1]),
+                nn.Sequential(_pool(), f[2], f[3]),
+                nn.Sequential(_pool(), f[4], f[5]),
+                nn.Sequential(f[6], f[7]),
+            ]
+        )
+        path = weights or (
+            data.data_root() / "weights" / "squeezenet1_1" / "squeezenet_v1.1_features.npz"
+        )
+        if not path.is_file():
+            raise UserError(f"the SqueezeNet weights {path.name} are not in the data folder")
+        values = np.load(path)
+        numbers = (3, 4, 6, 7, 9, 10, 11, 12)
+        names = {"features.0": conv} | {
+            f"features.{n}.{part}": getattr(fire, part)
+            for n, fire in zip(numbers, f, strict=True)
+            for part in ("squeeze", "expand1x1", "expand3x3")
+        }
+        with torch.no_grad():
+            for name, layer in names.items():
+                layer.weight.copy_(torch.from_numpy(values[f"{name}.weight"]))
+                layer.bias.copy_(torch.from_numpy(values[f"{name}.bias"]))
+        # root mean square of each tap over the recipe's training photographs
+        self.scale.copy_(torch.tensor(SQUEEZENET_SCALE))
+        self.requires_grad_(False)
+        self.eval()
+
+    def features(self, pictures: Tensor, upto: int) -> list[Tensor]:
+        mean = pictures.new_tensor([104.0, 117.0, 123.0]).view(1, 3, 1, 1)
+        x, found = pictures.flip(1) * 255 - mean, []
+        for stage in self.stages[:upto]:
+            x = stage(x)
+            found.append(x)
+        return found
+
+
+SQUEEZENET_SCALE = (35.76, 57.87, 43.32, 25.31, 10.14)
+
+
+class PerceptualNet(Taps):
+    """Our own feature network: at each resolution a 1 x 1 squeeze, two 3 x 3 convolutions.
+
+    Trained from random weights to reproduce the taps of SqueezeNet 1.1.
+    """
+
+    def __init__(self, squeeze: Sequence[int] = (32, 48, 64, 64)) -> None:
+        super().__init__()
+        stages = [nn.Sequential(nn.Conv2d(3, CHANNELS[0], 3, stride=2), nn.ReLU())]
+        for index, inner in enumerate(squeeze):
+            layers: list[nn.Module] = [_pool()] if index < 3 else []
+            layers += [nn.Conv2d(CHANNELS[index], inner, 1), nn.ReLU()]
+            layers += [nn.Conv2d(inner, inner, 3, padding=1), nn.ReLU()]
+            layers += [nn.Conv2d(inner, CHANNELS[index + 1], 3, padding=1), nn.ReLU()]
+            stages.append(nn.Sequential(*layers))
+        self.stages = nn.ModuleList(stages)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+
+    def features(self, pictures: Tensor, upto: int) -> list[Tensor]:
+        x, found = (pictures - 0.45) * 4, []
+        for stage in self.stages[:upto]:
+            x = stage(x)
+            found.append(x)
+        return found
+
+    def forward(
+        self, pictures: Tensor, upto: int = len(TAPS), given: Sequence[Tensor] | None = None
+    ) -> list[Tensor]:
+        """The taps; with `given`, each stage works on the given tap below it (for distillation)."""
+        if given is None:
+            return super().forward(pictures, upto)
+        inputs = [(pictures - 0.45) * 4, *given[:-1]]
+        return [stage(x) for stage, x in zip(self.stages, inputs, strict=True)]
+
+
+def photographs(root: Path) -> list[data.Source]:
+    """The free photographs that the picture recipes train on."""
+    photos = root / "photos"
+    return [
+        data.open_source(
+            photos / "cid22_512" / "cid22_512.zip",
+            "CC-BY-SA-4.0",
+            title="CID22 reference photographs (Cloudinary)",
+            origin="github.com/imazen/codec-corpus, CID22-512/training",
+        ),
+        data.open_source(
+            photos / "clic2025_1024" / "clic2025_1024.zip",
+            "Unsplash licence",
+            title="CLIC 2025 photographs",
+            origin="github.com/imazen/codec-corpus, clic2025",
+        ),
+        data.open_source(
+            photos / "ocean_cc0_1024" / "ocean_cc0_1024.zip",
+            "CC0-1.0",
+            title="Sea and coast photographs",
+            origin="github.com/tetiana-kolmychek/oceanic-awesomewm-theme, wallpapers",
+        ),
+    ]
+
+
+def textures(root: Path) -> data.Source:
+    """CC0 material textures, 128 px."""
+    return data.open_source(
+        root / "textures" / "ambientcg128" / "ambientcg128.zip",
+        "CC0-1.0",
+        title="ambientCG colour maps",
+        origin="github.com/fabien-michel/sweethome3d-textures-ambientcg (ambientCG.com)",
+    )
+
+
+@dataclass
+class PerceptualSettings:
+    """Settings of the recipe `perceptual`."""
+
+    rate: float = 3e-3
+    size: int = 128  # pixels of a crop's side
+    forced: float = 0.5  # share of the run in which each stage sees the teacher's taps
+    gram: float = 0.3  # weight of the Gram matrices' relative error
+    holdout: int = 24  # photographs and paintings kept for the card's figures
+
+
+class PerceptualRecipe(Recipe):
+    """Distil the taps of SqueezeNet 1.1 into `PerceptualNet` on photographs, paintings, textures.
+
+    Feature distillation after FitNets (Romero et al. 2015), on every tap at once: the relative
+    squared error of the features and of their Gram matrices.
+    """
+
+    name = "perceptual"
+
+    def __init__(self, settings: PerceptualSettings | None = None) -> None:
+        self.settings = settings or PerceptualSettings()
+        self.loop = LoopSettings(steps=20000, batch=16, warmup=200, ema=0.999)
+
+    def sources(self) -> list[data.Source]:
+        from triptych.training.image.style_data import paintings
+
+        root = data.data_root()
+        return [*photographs(root), *paintings(root), textures(root)]
+
+    def setup(self, device: torch.device) -> dict[str, nn.Module]:
+        pictures = []
+        for source in self.sources():
+            for _, picture in source.pictures():
+                if min(picture.size) > 512:
+                    picture = data.fit(picture, 512)
+                pictures.append(np.asarray(picture))
+        order = np.random.default_rng(0).permutation(len(pictures))
+        large = [i for i in order if min(pictures[i].shape[:2]) >= 256]
+        held = set(large[: self.settings.holdout])
+        self.held = [pictures[i] for i in held]
+        self.train = [p for i, p in enumerate(pictures) if i not in held]
+        areas = np.array([min(p.shape[0] * p.shape[1], 200_000) for p in self.train], float)
+        self.weights = areas / areas.sum()
+        self.teacher = SqueezeNet().to(device)
+        return {"net": PerceptualNet().to(device)}
+
+    def optimizers(self, modules: Mapping[str, nn.Module]) -> dict[str, torch.optim.Optimizer]:
+        rate = self.settings.rate
+        return {"net": torch.optim.AdamW(modules["net"].parameters(), rate, weight_decay=1e-4)}
+
+    def batch(self, indices: range, device: torch.device) -> Tensor:
+        size, crops = self.settings.size, []
+        for index in indices:
+            rng = np.random.default_rng((self.loop.seed, index))
+            picture = self.train[rng.choice(len(self.train), p=self.weights)]
+            zoom = rng.uniform(1.0, 2.0)
+            taken = data.crop(picture, round(size * zoom), rng)
+            small = Image.fromarray(taken).resize((size, size), Image.Resampling.BICUBIC)
+            x = np.asarray(small, np.float32) / 255
+            x = x * rng.uniform(0.6, 1.3) + rng.uniform(-0.15, 0.15)
+            if rng.random() < 0.3:  # other colours: stylised pictures have them
+                x = x[..., rng.permutation(3)] + rng.normal(0, 0.08, 3).astype(np.float32)
+            if rng.random() < 0.3:  # and other grain
+                x = x + rng.standard_normal(x.shape, np.float32) * rng.uniform(0, 0.15)
+            crops.append(np.clip(x, 0, 1).astype(np.float32))
+        stacked = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
+        return stacked.to(device, memory_format=torch.channels_last)
+
+    def loss(
+        self, part: str, modules: Mapping[str, nn.Module], batch: Tensor, progress: float
+    ) -> tuple[Tensor, dict[str, float]]:
+        with torch.no_grad():
+            wanted = self.teacher(batch)
+        # First each stage alone on the teacher's taps, which learns far faster; then end to end.
+        made = modules["net"](batch, given=wanted if progress < self.settings.forced else None)
+        features, grams = batch.new_zeros(()), batch.new_zeros(())
+        for m, w in zip(made, wanted, strict=True):
+            features = features + (m - w).float().pow(2).mean() / w.float().pow(2).mean()
+            gm, gw = gram(m), gram(w)
+            grams = grams + (gm - gw).pow(2).sum() / gw.pow(2).sum()
+        total = features + self.settings.gram * grams
+        return total, {"features": float(features.detach()), "grams": float(grams.detach())}
+
+    def export(self, modules: Mapping[str, nn.Module], run: Run, folder: Path) -> Path:
+        from triptych.training.image.perceptual_export import export_perceptual
+
+        return export_perceptual(self, modules["net"], run, folder)
+
+    def describe(self) -> dict[str, Any]:
+        return asdict(self.settings) | asdict(self.loop)
+
+
+def gram(features: Tensor) -> Tensor:
+    """Gram matrices over positions: N x C x H x W to N x C x C, in float32 (Gatys et al. 2016)."""
+    flat = features.flatten(2)
+    return torch.bmm(flat, flat.transpose(1, 2)).float() / flat.shape[2]

@@ -1,0 +1,227 @@
+"""The recipe `style`: one network for the library's styles and for any picture as style."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from triptych.training import data
+from triptych.training.image import style_data
+from triptych.training.image.perceptual import PerceptualNet, SqueezeNet, Taps, photographs
+from triptych.training.image.style_loss import content_target, style_objective, style_targets
+from triptych.training.image.style_net import StyleModel, StyleStatistics
+from triptych.training.loop import LoopSettings, Recipe, Run
+
+STYLE_SIDE = 512  # pixels of a style picture's short side: what the styles' brush size refers to
+
+
+@dataclass
+class StyleSettings:
+    """Settings of the recipe `style`."""
+
+    rate: float = 1e-3
+    size: int = 192  # pixels of a crop's side
+    any_share: float = 0.4  # share of examples whose style is not of the library
+    variants: int = 4  # augmented versions of each painting
+    smooth: float = 0.02  # weight of the total variation
+    perceptual: str = ""  # folder of the perceptual network's bundle; empty: the one that ships
+    start: str = ""  # folder of a style bundle to start from
+
+
+class StyleBank:
+    """Style statistics and Gram matrices, computed once for every style picture in use."""
+
+    def __init__(self, count: int, statistics: int) -> None:
+        self.statistics = torch.zeros(count, statistics)
+        self.grams: list[list[Tensor]] = []
+
+    def targets(self, rows: list[int], device: torch.device) -> list[Tensor]:
+        """Gram matrices of these styles, one N x C x C tensor for each tap."""
+        return [
+            torch.stack([self.grams[r][tap] for r in rows]).to(device).float()
+            for tap in range(len(self.grams[0]))
+        ]
+
+
+def as_tensor(picture: Image.Image | np.ndarray) -> Tensor:
+    """An RGB picture as 1 x 3 x H x W, 0..1."""
+    values = np.asarray(picture, np.float32) / 255
+    return torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1)))[None]
+
+
+def as_picture(tensor: Tensor) -> Image.Image:
+    """The first picture of N x 3 x H x W, 0..1."""
+    values = tensor[0].detach().float().clamp(0, 1).permute(1, 2, 0).cpu().numpy()
+    return Image.fromarray((values * 255 + 0.5).astype(np.uint8))
+
+
+def augmented(picture: Image.Image, rng: np.random.Generator) -> np.ndarray:
+    """Another style from a painting: a part of it, at another scale, in other colours."""
+    side = int(rng.integers(STYLE_SIDE, round(1.6 * STYLE_SIDE)))
+    values = np.asarray(data.fit(picture, side))
+    values = data.crop(values, min(STYLE_SIDE, min(values.shape[:2])), rng)
+    x = values.astype(np.float32) / 255
+    if rng.random() < 0.6:
+        x = x[..., rng.permutation(3)]
+    if rng.random() < 0.15:
+        x = 1 - x
+    x = np.clip((x - 0.5) * rng.uniform(0.8, 1.3) + 0.5 + rng.uniform(-0.1, 0.1, 3), 0, 1)
+    return (x * 255).astype(np.uint8)
+
+
+def content_pictures(sources: list[data.Source], short_side: int = 512) -> list[np.ndarray]:
+    """The photographs, at most `short_side` pixels on the short side."""
+    found = []
+    for source in sources:
+        for _, picture in source.pictures():
+            if min(picture.size) > short_side:
+                picture = data.fit(picture, short_side)
+            found.append(np.asarray(picture))
+    return found
+
+
+class StyleRecipe(Recipe):
+    """Train the generator, the predictor and the library's corrections together.
+
+    Half of the examples take a style of the library, the others any painting, also in other
+    colours and scales. Loss: `style_loss.style_objective` judged by SqueezeNet 1.1.
+    """
+
+    name = "style"
+
+    def __init__(self, settings: StyleSettings | None = None) -> None:
+        self.settings = settings or StyleSettings()
+        self.loop = LoopSettings(steps=40000, batch=8, warmup=200, ema=0.998, clip=1.0)
+
+    def sources(self) -> list[data.Source]:
+        root = data.data_root()
+        return [*photographs(root), style_data.style_source(root), *style_data.paintings(root)]
+
+    def features(self) -> PerceptualNet:
+        """Our perceptual network, from its bundle."""
+        from triptych.training.image.perceptual_export import load_perceptual
+
+        return load_perceptual(Path(self.settings.perceptual) if self.settings.perceptual else None)
+
+    def setup(self, device: torch.device) -> dict[str, nn.Module]:
+        root = data.data_root()
+        self.judge: Taps = SqueezeNet().to(device, memory_format=torch.channels_last)
+        self.contents = content_pictures(photographs(root))
+        self.statistics = StyleStatistics(self.features())
+        self.bank = self._bank(root)
+        if self.loop.precision.startswith("bf16"):  # autocast would cast its frozen weights anew
+            self.judge.to(torch.bfloat16)
+        model = StyleModel(self.statistics.size, len(style_data.LIBRARY))
+        if self.settings.start:
+            from triptych.training.image.style_export import load_style
+
+            load_style(Path(self.settings.start), model, self.statistics)
+        return {"model": model.to(device, memory_format=torch.channels_last)}
+
+    def _bank(self, root: Path) -> StyleBank:
+        cache = data.cache_folder() / f"style-bank-{self.settings.variants}.pt"
+        pictures = [
+            Image.open(root / "styles" / "public_domain" / f"{n}.jpg").convert("RGB")
+            for n in style_data.LIBRARY
+        ]
+        self.library_pictures = pictures
+        if cache.is_file():
+            saved = torch.load(cache, weights_only=True)
+        else:
+            styles = [np.asarray(data.fit(p, STYLE_SIDE)) for p in pictures]
+            for index, painting in enumerate(style_data.split(root).styles):
+                styles.append(np.asarray(data.fit(painting.picture, STYLE_SIDE)))
+                for variant in range(self.settings.variants - 1):
+                    rng = np.random.default_rng((17, index, variant))
+                    styles.append(augmented(painting.picture, rng))
+            raw, grams = [], []
+            with torch.no_grad():
+                for style in styles:
+                    x = as_tensor(style)
+                    raw.append(self.statistics.raw(x))
+                    grams.append([g[0].half() for g in style_targets(self.judge.cpu(), x)])
+            saved = {"raw": torch.cat(raw), "grams": grams}
+            torch.save(saved, cache)
+        raw = saved["raw"]
+        self.statistics.mean.copy_(raw.mean(0))
+        self.statistics.deviation.copy_(raw.std(0) + 1e-4)
+        bank = StyleBank(len(raw), self.statistics.size)
+        bank.statistics = ((raw - raw.mean(0)) / (raw.std(0) + 1e-4)).clamp(-5, 5)
+        bank.grams = saved["grams"]
+        return bank
+
+    def optimizers(self, modules: Mapping[str, nn.Module]) -> dict[str, torch.optim.Optimizer]:
+        model, rate = modules["model"], self.settings.rate
+        assert isinstance(model, StyleModel)
+        groups = [
+            {"params": list(model.net.parameters()), "lr": rate},
+            {"params": list(model.predictor.parameters()), "lr": rate * 0.3},
+            {"params": [model.corrections], "lr": rate * 3},
+        ]
+        return {"model": torch.optim.Adam(groups, betas=(0.9, 0.99))}
+
+    def batch(self, indices: range, device: torch.device) -> Any:
+        library = len(style_data.LIBRARY)
+        crops, rows = [], []
+        for index in indices:
+            rng = np.random.default_rng((self.loop.seed, index))
+            content = self.contents[int(rng.integers(len(self.contents)))]
+            crops.append(data.crop(content, self.settings.size, rng))
+            any_picture = rng.random() < self.settings.any_share
+            low, high = (library, len(self.bank.grams)) if any_picture else (0, library)
+            rows.append(int(rng.integers(low, high)))
+        pictures = torch.cat([as_tensor(c) for c in crops])
+        places = torch.tensor([r if r < library else -1 for r in rows])
+        return (
+            pictures.to(device, memory_format=torch.channels_last),
+            self.bank.statistics[rows].to(device),
+            places.to(device),
+            self.bank.targets(rows, device),
+        )
+
+    def loss(
+        self, part: str, modules: Mapping[str, nn.Module], batch: Any, progress: float
+    ) -> tuple[Tensor, dict[str, float]]:
+        pictures, statistics, places, grams = batch
+        made = modules["model"](pictures, statistics, places)
+        total, content, style = style_objective(
+            self.judge, made, content_target(self.judge, pictures), grams
+        )
+        rough = (made[..., 1:] - made[..., :-1]).abs().mean()
+        rough = rough + (made[..., 1:, :] - made[..., :-1, :]).abs().mean()
+        known = places >= 0
+        figures = {"content": float(content.detach().mean()), "style": float(style.detach().mean())}
+        if known.any() and not known.all():
+            figures["library"] = float(total.detach()[known].mean())
+            figures["any"] = float(total.detach()[~known].mean())
+        return total.mean() + self.settings.smooth * rough, figures
+
+    @torch.no_grad()
+    def sample(self, modules: Mapping[str, nn.Module]) -> Image.Image | None:
+        model = modules["model"]
+        device = next(model.parameters()).device
+        library = len(style_data.LIBRARY)
+        sheet = Image.new("RGB", (6 * 192, 8 * 192))
+        for place in range(48):
+            content = self.contents[(place * 37) % len(self.contents)][:384, :384]
+            stride = (len(self.bank.grams) - library) // (48 - library)
+            row = place if place < library else library + stride * (place - library)
+            index = torch.tensor([place if place < library else -1], device=device)
+            x = as_tensor(content).to(device)
+            x = x[:, :, : x.shape[2] // 8 * 8, : x.shape[3] // 8 * 8]
+            made = model(x, self.bank.statistics[row : row + 1].to(device), index)
+            tile = as_picture(made).resize((192, 192), Image.Resampling.LANCZOS)
+            sheet.paste(tile, (place % 6 * 192, place // 6 * 192))
+        return sheet
+
+    def export(self, modules: Mapping[str, nn.Module], run: Run, folder: Path) -> Path:
+        from triptych.training.image.style_export import export_style
+
+        return export_style(self, modules["model"], run, folder)

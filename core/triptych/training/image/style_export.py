@@ -1,0 +1,208 @@
+"""The bundles of style transfer: the network with its library, and codes learned later."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from triptych import bundle
+from triptych.training import data, export
+from triptych.training.image import style_data
+from triptych.training.image.perceptual import PerceptualNet
+from triptych.training.image.style_net import StyleModel, StyleNet, StylePredictor, StyleStatistics
+from triptych.training.loop import Run
+
+if TYPE_CHECKING:
+    from triptych.training.image.style import StyleRecipe
+
+THUMBNAIL = 128  # pixels
+OVERLAP = 96  # pixels around a tile that its result depends on, see StyleNet
+
+
+class _Measure(nn.Module):
+    def __init__(self, net: StyleNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, picture: Tensor, code: Tensor) -> Tensor:
+        return self.net.measure(picture, code)
+
+
+class _Render(nn.Module):
+    def __init__(self, net: StyleNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, picture: Tensor, affine: Tensor) -> Tensor:
+        return self.net.render(picture, affine)
+
+
+class _Predict(nn.Module):
+    def __init__(self, statistics: StyleStatistics, predictor: StylePredictor) -> None:
+        super().__init__()
+        self.statistics = statistics
+        self.predictor = predictor
+
+    def forward(self, style: Tensor) -> Tensor:
+        return self.predictor(self.statistics(style))
+
+
+def thumbnail(picture: Image.Image) -> bytes:
+    """A square thumbnail of a style as WebP."""
+    side = min(picture.size)
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    square = picture.crop((left, top, left + side, top + side))
+    stream = io.BytesIO()
+    square.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS).save(stream, "WEBP", quality=80)
+    return stream.getvalue()
+
+
+def codes_file(codes: np.ndarray) -> bytes:
+    """Codes K x C as the bytes of an .npz."""
+    stream = io.BytesIO()
+    np.savez_compressed(stream, codes=codes.astype(np.float16))
+    return stream.getvalue()
+
+
+def preset(work: style_data.Work) -> dict[str, Any]:
+    """What the card says of a library style."""
+    name = work.name.replace("_", "-")
+    return {
+        "name": name,
+        "title": work.title,
+        "artist": work.artist,
+        "year": work.year,
+        "why_free": work.why_free,
+        "thumbnail": f"thumbnails/{name}.webp",
+    }
+
+
+def export_style(recipe: StyleRecipe, model: nn.Module, run: Run, folder: Path) -> Path:
+    """Write the bundle `style`: the graphs measure, render and predict, the library's codes."""
+    assert isinstance(model, StyleModel)
+    model = model.cpu().float()
+    count = len(style_data.LIBRARY)
+    with torch.no_grad():
+        codes = model.codes(recipe.bank.statistics[:count], torch.arange(count))
+    size = model.net.code_size
+    shapes = [(128, 128), (96, 160), (200, 104)]
+    pictures = [torch.rand(1, 3, h, w) for h, w in shapes]
+    code = codes[:1].half().float()
+    free = {2: "height", 3: "width"}
+    styles = [torch.rand(1, 3, h, w) for h, w in [(256, 320), (512, 512), (96, 64)]]
+    graphs = {
+        "measure": export.GraphExport(
+            _Measure(model.net),
+            {"picture": pictures[0], "code": code},
+            ["affine"],
+            {"picture": free},
+            [{"picture": p, "code": code} for p in pictures],
+            {"picture": (0.0, 1.0)},
+        ),
+        "render": export.GraphExport(
+            _Render(model.net),
+            {"picture": pictures[0], "affine": code},
+            ["stylised"],
+            {"picture": free, "stylised": free},
+            [{"picture": p, "affine": code} for p in pictures],
+            {"picture": (0.0, 1.0), "stylised": (0.0, 1.0)},
+        ),
+        "predict": export.GraphExport(
+            _Predict(recipe.statistics, model.predictor),
+            {"style": styles[0]},
+            ["code"],
+            {"style": free},
+            [{"style": s} for s in styles],
+            {"style": (0.0, 1.0)},
+        ),
+    }
+    works = {work.name: work for work in style_data.works(data.data_root())}
+    presets = [preset(works[name]) for name in style_data.LIBRARY]
+    files = {
+        p["thumbnail"]: thumbnail(picture)
+        for p, picture in zip(presets, recipe.library_pictures, strict=True)
+    }
+    files["codes.npz"] = codes_file(codes.numpy())
+    card = bundle.Card(
+        name="style",
+        version="1.0.0",
+        task="style",
+        title="Painting styles",
+        licence="Apache-2.0",
+        graphs={},
+        authors=["The Triptych developers"],
+        created=export.today(),
+        notes=(
+            "One feed-forward network for a library of styles, any picture as style, and blends. "
+            "A style is a code: the scales and shifts of the network's normalisations."
+        ),
+        presets=presets,
+        data=export.ledger(recipe.sources()),
+        recipe=export.made_by(recipe, dataclasses.asdict(recipe.settings), run),
+        extra={"code_size": size, "multiple": 8, "overlap": OVERLAP},
+    )
+    return export.write_bundle(folder, card, graphs, files)
+
+
+def load_style(folder: Path | None) -> tuple[StyleModel, StyleStatistics, np.ndarray]:
+    """Generator and predictor, style statistics and the library's codes of a style bundle.
+
+    `folder` None: the bundle that ships. The corrections are what the codes add to the
+    predictor's for the thumbnails' originals; they are left at zero here.
+    """
+    found = bundle.open_bundle(folder) if folder else bundle.get_bundle("style", "style")
+    predict, measure = (export.weights(found.graph(g)) for g in ("predict", "measure"))
+    statistics = StyleStatistics(PerceptualNet())
+    _take(statistics, predict, "statistics.")
+    with np.load(found.file("codes.npz")) as stored:
+        codes = stored["codes"].astype(np.float32)
+    model = StyleModel(statistics.size, len(codes))
+    _take(model.predictor, predict, "predictor.")
+    _take(model.net, measure, "net.")
+    return model, statistics, codes
+
+
+def _take(module: nn.Module, stored: dict[str, Tensor], prefix: str) -> None:
+    """Copy `stored` weights into `module`; what a seed gives (projections) is not stored."""
+    own = module.state_dict()
+    for key, value in own.items():
+        if prefix + key in stored:
+            value.copy_(stored[prefix + key])
+        elif not re.search(r"projection\d|upper|plain|scale", key):
+            raise RuntimeError(f"the exported graph lacks {prefix}{key}")
+
+
+def write_codes(
+    folder: Path,
+    name: str,
+    title: str,
+    presets: Sequence[dict[str, Any]],
+    codes: np.ndarray,
+    pictures: Sequence[Image.Image],
+    **facts: Any,
+) -> Path:
+    """Write a bundle of styles (K x C codes) for the style network that ships."""
+    base = bundle.get_bundle("style", "style")
+    files = {p["thumbnail"]: thumbnail(i) for p, i in zip(presets, pictures, strict=True)}
+    files["codes.npz"] = codes_file(codes)
+    card = bundle.Card(
+        name=name,
+        version="1.0.0",
+        task="style",
+        title=title,
+        graphs={},
+        created=export.today(),
+        presets=list(presets),
+        extra={"base": "style", "base_sha256": base.card.graphs["render"].sha256},
+        **facts,
+    )
+    return export.write_bundle(folder, card, {}, files)

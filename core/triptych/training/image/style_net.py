@@ -1,0 +1,194 @@
+"""The style network: one small generator for all styles, steered by a code.
+
+The generator works on a 4 x 4 space-to-depth grid (Shi et al. 2016) and an 8 x 8 one, so that a
+1024-pixel picture costs 1/10 of the fast neural style network of Johnson et al. 2016. Its only
+style-dependent numbers are the scales and shifts of its instance normalisations (conditional
+instance normalisation, Dumoulin et al. 2017); a predictor gives them for any picture (Ghiasi et
+al. 2017). What the normalisations measured can be held and used for all tiles of a large picture
+(thumbnail instance normalisation, Chen et al. 2022): `measure`, then `render`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from triptych.training.image.perceptual import CHANNELS, PerceptualNet
+
+EPSILON = 1e-5
+Norm = Callable[[int, Tensor], Tensor]
+
+
+class StyleNet(nn.Module):
+    """Pictures (N x 3 x H x W, 0..1; H and W multiples of 8) and codes (N x `code_size`) to
+    stylised pictures of the same size, 0..1.
+
+    A code holds the normalisations' scales, then their shifts.
+    """
+
+    def __init__(
+        self, quarter: int = 32, eighth: int = 96, blocks: int = 4, up: int = 48, half: int = 12
+    ) -> None:
+        super().__init__()
+        self.sizes = [quarter, eighth, *[eighth] * (2 * blocks), up, 4 * half]
+        self.norm_size = sum(self.sizes)
+        self.code_size = 2 * self.norm_size
+        self.enter = nn.Conv2d(48, quarter, 3, padding=1)
+        self.down = nn.Conv2d(quarter, eighth, 3, stride=2, padding=1)
+        self.blocks = nn.ModuleList(
+            nn.ModuleList(nn.Conv2d(eighth, eighth, 3, padding=1) for _ in range(2))
+            for _ in range(blocks)
+        )
+        self.up = nn.Conv2d(eighth, up, 3, padding=1)
+        self.merge = nn.Conv2d(up + quarter, 4 * half, 3, padding=1)
+        self.leave = nn.Conv2d(half, 12, 3, padding=1)
+        for conv in self.modules():
+            if isinstance(conv, nn.Conv2d):
+                nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+                nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+        # each of the four sub-pixels starts alike: no checkerboard (Aitken et al. 2017)
+        for conv in (self.merge, self.leave):
+            first = conv.weight.data[::4].clone() * (0.3 if conv is self.leave else 1.0)
+            conv.weight.data.copy_(first.repeat_interleave(4, 0))
+
+    def _run(self, picture: Tensor, norm: Norm) -> Tensor:
+        fine = F.relu(norm(0, self.enter(F.pixel_unshuffle(picture * 2 - 1, 4))))
+        x = F.relu(norm(1, self.down(fine)))
+        at = 2
+        for first, second in self.blocks:  # type: ignore[misc]
+            y = F.relu(norm(at, first(x)))
+            x = x + norm(at + 1, second(y))
+            at += 2
+        x = F.interpolate(x, scale_factor=2.0, mode="nearest")
+        x = F.relu(norm(at, self.up(x)))
+        x = F.relu(norm(at + 1, self.merge(torch.cat([x, fine], 1))))
+        return torch.sigmoid(F.pixel_shuffle(self.leave(F.pixel_shuffle(x, 2)), 2))
+
+    def _split(self, vector: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        scales, shifts = vector.unsqueeze(-1).unsqueeze(-1).split(self.norm_size, 1)
+        return list(scales.split(self.sizes, 1)), list(shifts.split(self.sizes, 1))
+
+    def _measuring(self, code: Tensor, found: list[tuple[Tensor, Tensor]] | None) -> Norm:
+        scales, shifts = self._split(code)
+
+        def norm(index: int, x: Tensor) -> Tensor:
+            variance, mean = torch.var_mean(x, (2, 3), correction=0, keepdim=True)
+            scale = scales[index].to(x.dtype) * torch.rsqrt(variance + EPSILON)
+            shift = shifts[index].to(x.dtype) - mean * scale
+            if found is not None:
+                found.append((scale, shift))
+            return x * scale + shift
+
+        return norm
+
+    def forward(self, picture: Tensor, code: Tensor) -> Tensor:
+        """Stylise with each picture's own statistics."""
+        return self._run(picture, self._measuring(code, None))
+
+    def measure(self, picture: Tensor, code: Tensor) -> Tensor:
+        """What the normalisations do to this picture: N x `code_size`, scales then shifts."""
+        found: list[tuple[Tensor, Tensor]] = []
+        self._run(picture, self._measuring(code, found))
+        return torch.cat([s for s, _ in found] + [s for _, s in found], 1).flatten(1)
+
+    def render(self, picture: Tensor, affine: Tensor) -> Tensor:
+        """Stylise with statistics that `measure` found, on this picture or on a small copy."""
+        scales, shifts = self._split(affine)
+        return self._run(picture, lambda i, x: x * scales[i] + shifts[i])
+
+    def plain_code(self) -> Tensor:
+        """The code that normalises and changes nothing more: 1 x `code_size`."""
+        ones = torch.ones(1, self.norm_size)
+        return torch.cat([ones, torch.zeros_like(ones)], 1)
+
+
+class StyleStatistics(nn.Module):
+    """A style picture (N x 3 x H x W, 0..1, any size from 64 px) to the numbers that describe it.
+
+    Means and deviations of our perceptual network's channels, Gram matrices of a fixed projection
+    of each tap, and the colours' mean and covariance; standardised over the training styles.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, features: PerceptualNet, project: int = 24) -> None:
+        super().__init__()
+        self.features = features.requires_grad_(False).eval()
+        generator = torch.Generator().manual_seed(0)
+        for index, channels in enumerate(CHANNELS):
+            matrix = torch.randn(channels, project, generator=generator) / channels**0.5
+            self.register_buffer(f"projection{index}", matrix)
+        upper = torch.triu(torch.ones(project, project)).flatten().nonzero().flatten()
+        self.register_buffer("upper", upper)
+        self.size = 2 * sum(CHANNELS) + len(CHANNELS) * len(upper) + 12
+        self.register_buffer("mean", torch.zeros(self.size))
+        self.register_buffer("deviation", torch.ones(self.size))
+
+    def raw(self, picture: Tensor) -> Tensor:
+        """The statistics before standardisation: N x `size`."""
+        found = []
+        for index, tap in enumerate(self.features(picture)):
+            flat = tap.flatten(2)
+            mean = flat.mean(2)
+            centred = flat - mean.unsqueeze(2)
+            deviation = (centred.pow(2).mean(2) + 1e-6).sqrt()
+            small = getattr(self, f"projection{index}").T @ centred
+            matrix = small @ small.transpose(1, 2) / flat.shape[2]
+            picked = matrix.flatten(1).index_select(1, self.upper)  # type: ignore[arg-type]
+            found += [mean, deviation, picked.sign() * (picked.abs() + 1e-6).sqrt()]
+        colours = picture.flatten(2)
+        mean = colours.mean(2)
+        centred = colours - mean.unsqueeze(2)
+        covariance = (centred @ centred.transpose(1, 2) / colours.shape[2]).flatten(1)
+        return torch.cat([*found, mean, covariance], 1)
+
+    def forward(self, picture: Tensor) -> Tensor:
+        return ((self.raw(picture) - self.mean) / self.deviation).clamp(-5, 5)
+
+
+class StylePredictor(nn.Module):
+    """Style statistics (N x S) to codes (N x C)."""
+
+    def __init__(self, statistics: int, code: int, hidden: int = 256) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(statistics, hidden),
+            nn.LeakyReLU(0.1),
+            nn.Linear(hidden, hidden),
+            nn.LeakyReLU(0.1),
+            nn.Linear(hidden, code),
+        )
+        last = self.layers[-1]
+        assert isinstance(last, nn.Linear)
+        nn.init.normal_(last.weight, std=0.01)
+        nn.init.zeros_(last.bias)
+        plain = torch.cat([torch.ones(code // 2), torch.zeros(code // 2)])
+        self.register_buffer("plain", plain)
+
+    def forward(self, statistics: Tensor) -> Tensor:
+        return self.plain + self.layers(statistics)  # type: ignore[operator]
+
+
+class StyleModel(nn.Module):
+    """What the recipe `style` trains: generator, predictor and the library's own corrections.
+
+    The code of library style k is the predictor's plus `corrections[k]`.
+    """
+
+    def __init__(self, statistics: int, library: int) -> None:
+        super().__init__()
+        self.net = StyleNet()
+        self.predictor = StylePredictor(statistics, self.net.code_size)
+        self.corrections = nn.Parameter(torch.zeros(library, self.net.code_size))
+
+    def codes(self, statistics: Tensor, library: Tensor) -> Tensor:
+        """Codes for statistics N x S; `library` N holds the style's place or -1 for any picture."""
+        known = (library >= 0).unsqueeze(1)
+        return self.predictor(statistics) + known * self.corrections[library.clamp(min=0)]
+
+    def forward(self, picture: Tensor, statistics: Tensor, library: Tensor) -> Tensor:
+        return self.net(picture, self.codes(statistics, library))
