@@ -181,9 +181,9 @@ def _fill(
     described, agreement = {}, {}
     for name, graph in graphs.items():
         for value in graph.module.state_dict().values():
-            largest = float(value.abs().max()) if value.numel() else 0.0
-            if value.dtype == torch.float32 and _halves(value.numel(), largest):
-                value.copy_(value.half().float())
+            if value.dtype == torch.float32 and value.numel():
+                if _halves(value.numel(), float(value.abs().max())):
+                    value.copy_(value.half().float())
         path = folder / f"{name}.onnx"
         described[name] = export_graph(graph, path)
         agreement[name] = parity(graph, path)
@@ -207,14 +207,20 @@ def _fill(
 
 def made_by(recipe: Recipe, settings: Mapping[str, Any], run: Run) -> dict[str, Any]:
     """What the card says of the training; of a path only its last part."""
-    told = {k: Path(v).name if isinstance(v, Path | str) else v for k, v in settings.items()}
     return {
         "name": recipe.name,
-        "settings": told,
+        "settings": {key: _told(value) for key, value in settings.items()},
         "loop": dataclasses.asdict(recipe.loop),
         "steps": run.step,
         "minutes": round(run.seconds / 60, 1),
     }
+
+
+def _told(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_told(item) for item in value]
+    path = isinstance(value, Path) or (isinstance(value, str) and Path(value).is_absolute())
+    return Path(value).name if path else value
 
 
 def ledger(sources: Sequence[Source]) -> list[dict[str, Any]]:
