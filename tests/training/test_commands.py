@@ -13,7 +13,7 @@ import pytest
 from triptych import cli
 from triptych.bundle import get_bundle, open_bundle
 from triptych.errors import Cancelled
-from triptych.training import commands
+from triptych.training import commands, loop
 
 
 def error(capsys: pytest.CaptureFixture[str], *words: object) -> str:
@@ -76,15 +76,15 @@ def test_a_run_is_resumed_and_exported(
 def test_an_interrupted_run_says_how_to_go_on(
     waves: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    fit = commands.loop.fit
+    fit = loop.fit
 
-    def stopped(*given: Any, **options: Any) -> Any:
-        run = fit(*given, **options, stop_after=2)
+    def stopped(recipe: Any, run: Any, resume: bool) -> Any:
+        fit(recipe, run, resume, stop_after=2)
         run.interrupted = True
         return run
 
     with monkeypatch.context() as patch:
-        patch.setattr(commands.loop, "fit", stopped)
+        patch.setattr(loop, "fit", stopped)
         with pytest.raises(Cancelled):
             commands.train("style", sources=[waves], name="mine")
     line = capsys.readouterr().out.splitlines()[-1]
@@ -100,7 +100,7 @@ def test_mistakes_are_one_sentence(
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad/settings.json").write_text("{")
     own = ["train", "style", "--from", waves]
-    for words, said in [
+    mistakes: list[tuple[list[Any], str]] = [
         (["train", "stile"], "did you mean 'style'"),
         ([*own, "--set", "setps=3", "--name", "x"], "did you mean 'steps'"),
         ([*own, "--set", "steps=many", "--name", "x"], "steps must be a whole number"),
@@ -117,7 +117,8 @@ def test_mistakes_are_one_sentence(
         (["train", "tiny", "--resume", tmp_path / "bad"], "settings.json is damaged"),
         (["export", tmp_path], "is not a run"),
         ([*own, "--name", "x", "-o", waves / "0.png"], "cannot write"),
-    ]:
+    ]
+    for words, said in mistakes:
         assert said in error(capsys, *words)
     assert not (tmp_path / "user").exists()
     assert not (tmp_path / "runs").exists()

@@ -181,9 +181,10 @@ def _fill(
     described, agreement = {}, {}
     for name, graph in graphs.items():
         for value in graph.module.state_dict().values():
-            if value.dtype == torch.float32 and value.numel():
-                if _halves(value.numel(), float(value.abs().max())):
-                    value.copy_(value.half().float())
+            if value.dtype != torch.float32 or not value.numel():
+                continue
+            if _halves(value.numel(), float(value.abs().max())):
+                value.copy_(value.half().float())
         path = folder / f"{name}.onnx"
         described[name] = export_graph(graph, path)
         agreement[name] = parity(graph, path)

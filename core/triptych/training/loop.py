@@ -194,7 +194,8 @@ def fit(recipe: Recipe, run: Run, resume: bool = False, stop_after: int | None =
                         for name, module in wrapped.items():
                             mute = turn < loop.accumulate or name not in trained[part]
                             unsynced.enter_context(fabric.no_backward_sync(module, enabled=mute))
-                        loss, figures = recipe.loss(part, wrapped, batch, progress)
+                        with fabric.autocast():  # frozen judges too, not only `wrapped`
+                            loss, figures = recipe.loss(part, wrapped, batch, progress)
                         fabric.backward(loss / loop.accumulate)
                     value = float(loss.detach())
                     broken = broken or not math.isfinite(value)

@@ -176,7 +176,8 @@ def split(root: Path) -> Split:
     Of each artist's works every second one is held out for the judge, unless a near copy of it is
     among the library's pictures.
     """
-    found, prints = [], []
+    found: list[Painting] = []
+    prints: list[np.ndarray] = []
     library = []
     for work in works(root):
         picture = Image.open(root / "styles" / "public_domain" / work.file).convert("RGB")

@@ -58,7 +58,8 @@ class StyleNet(nn.Module):
         fine = F.relu(norm(0, self.enter(F.pixel_unshuffle(picture * 2 - 1, 4))))
         x = F.relu(norm(1, self.down(fine)))
         at = 2
-        for first, second in self.blocks:  # type: ignore[misc]
+        for pair in self.blocks:
+            first, second = pair.children()
             y = F.relu(norm(at, first(x)))
             x = x + norm(at + 1, second(y))
             at += 2
@@ -76,8 +77,13 @@ class StyleNet(nn.Module):
 
         def norm(index: int, x: Tensor) -> Tensor:
             variance, mean = torch.var_mean(x, (2, 3), correction=0, keepdim=True)
-            scale = scales[index].to(x.dtype) * torch.rsqrt(variance + EPSILON)
-            shift = shifts[index].to(x.dtype) - mean * scale
+            scale, shift = scales[index], shifts[index]
+            if (
+                x.dtype != scale.dtype
+            ):  # under autocast; as a cast in the graph it would mislead ORT
+                scale, shift = scale.to(x.dtype), shift.to(x.dtype)
+            scale = scale * torch.rsqrt(variance + EPSILON)
+            shift = shift - mean * scale
             if found is not None:
                 found.append((scale, shift))
             return x * scale + shift
@@ -138,7 +144,7 @@ class StyleStatistics(nn.Module):
             deviation = (centred.pow(2).mean(2) + 1e-6).sqrt()
             small = getattr(self, f"projection{index}").T @ centred
             matrix = small @ small.transpose(1, 2) / flat.shape[2]
-            picked = matrix.flatten(1).index_select(1, self.upper)  # type: ignore[arg-type]
+            picked = matrix.flatten(1).index_select(1, self.upper)
             found += [mean, deviation, picked.sign() * (picked.abs() + 1e-6).sqrt()]
         colours = picture.flatten(2)
         mean = colours.mean(2)
@@ -170,7 +176,7 @@ class StylePredictor(nn.Module):
         self.register_buffer("plain", plain)
 
     def forward(self, statistics: Tensor) -> Tensor:
-        return self.plain + self.layers(statistics)  # type: ignore[operator]
+        return self.plain + self.layers(statistics)
 
 
 class StyleModel(nn.Module):
