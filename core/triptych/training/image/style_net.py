@@ -78,9 +78,7 @@ class StyleNet(nn.Module):
         def norm(index: int, x: Tensor) -> Tensor:
             variance, mean = torch.var_mean(x, (2, 3), correction=0, keepdim=True)
             scale, shift = scales[index], shifts[index]
-            if (
-                x.dtype != scale.dtype
-            ):  # under autocast; as a cast in the graph it would mislead ORT
+            if x.dtype != scale.dtype:  # autocast; a cast in the graph would mislead ORT
                 scale, shift = scale.to(x.dtype), shift.to(x.dtype)
             scale = scale * torch.rsqrt(variance + EPSILON)
             shift = shift - mean * scale
