@@ -15,7 +15,7 @@ from torch import Tensor
 from triptych.training.image.perceptual import Taps, gram
 
 CONTENT_TAP = 2
-STYLE_WEIGHT = 8.0
+STYLE_WEIGHT = 5.0
 
 
 def style_targets(judge: Taps, style: Tensor) -> list[Tensor]:
@@ -30,15 +30,22 @@ def content_target(judge: Taps, picture: Tensor) -> Tensor:
         return judge(picture, upto=CONTENT_TAP + 1)[CONTENT_TAP]
 
 
+def style_terms(
+    taps: Sequence[Tensor], content: Tensor, grams: Sequence[Tensor]
+) -> tuple[Tensor, Tensor]:
+    """(content term, style term), each of shape N, of pictures with these taps."""
+    difference = (taps[CONTENT_TAP] - content).float()
+    content_term = difference.pow(2).mean((1, 2, 3)) / content.float().pow(2).mean((1, 2, 3))
+    style_term = torch.zeros_like(content_term)
+    for tap, wanted in zip(taps, grams, strict=True):
+        error = (gram(tap) - wanted).pow(2).sum((1, 2)) / wanted.pow(2).sum((1, 2))
+        style_term = style_term + error / len(taps)
+    return content_term, style_term
+
+
 def style_objective(
     judge: Taps, made: Tensor, content: Tensor, grams: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor, Tensor]:
     """(total, content term, style term), each of shape N, for N pictures."""
-    taps = judge(made)
-    difference = (taps[CONTENT_TAP] - content).float()
-    content_term = difference.pow(2).mean((1, 2, 3)) / content.float().pow(2).mean((1, 2, 3))
-    style_term = made.new_zeros(made.shape[0], dtype=torch.float32)
-    for tap, wanted in zip(taps, grams, strict=True):
-        error = (gram(tap) - wanted).pow(2).sum((1, 2)) / wanted.pow(2).sum((1, 2))
-        style_term = style_term + error / len(taps)
+    content_term, style_term = style_terms(judge(made), content, grams)
     return content_term + STYLE_WEIGHT * style_term, content_term, style_term

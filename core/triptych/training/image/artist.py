@@ -1,0 +1,224 @@
+"""The recipe `artist`: a painter's manner, learned adversarially from a body of work.
+
+The generator is the style network with a code per artist; a patch discriminator sees crops of the
+artist's paintings. It works on frozen features of our perceptual network (Sauer et al. 2021), which
+keeps it from memorising a dozen paintings, and is trained with the hinge loss (Lim & Ye 2017)
+rather than WGAN-GP: the gradient penalty needs a second backward pass through the features, three
+times the work on a CPU, and guards against an instability that frozen features do not show.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor, nn
+
+from triptych.training import data, export
+from triptych.training.image import style_data
+from triptych.training.image.own_style import Codes
+from triptych.training.image.perceptual import CHANNELS, Taps, photographs
+from triptych.training.image.perceptual_export import load_perceptual
+from triptych.training.image.style import STYLE_SIDE, as_picture, as_tensor, content_pictures
+from triptych.training.image.style_export import load_style, write_codes
+from triptych.training.image.style_loss import (
+    STYLE_WEIGHT,
+    content_target,
+    style_targets,
+    style_terms,
+)
+from triptych.training.loop import LoopSettings, Recipe, Run
+
+_JUDGED = (1, 2, 3)  # taps that the discriminator sees
+
+
+@dataclass
+class ArtistSettings:
+    """Settings of the recipe `artist`."""
+
+    adversarial: float = 0.6  # weight of the adversarial term; 0 for the ablation
+    style: float = 0.35  # share of the style term that is kept
+    rate: float = 5e-3
+    critic_rate: float = 1e-3
+    size: int = 192  # pixels of a crop's side
+    base: str = ""  # folder of the style network's bundle; empty: the one that ships
+
+
+class PatchCritic(nn.Module):
+    """Feature maps of a picture to one score per patch, tap and artist: list of N x h x w."""
+
+    def __init__(self, artists: int, width: int = 64) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(CHANNELS[tap], width, 1),
+                nn.LeakyReLU(0.2),
+                nn.Conv2d(width, width, 3, padding=1),
+                nn.LeakyReLU(0.2),
+                nn.Conv2d(width, artists, 1),
+            )
+            for tap in _JUDGED
+        )
+
+    def forward(self, taps: list[Tensor], which: Tensor) -> list[Tensor]:
+        rows = torch.arange(len(which), device=which.device)
+        pairs = zip(self.heads, _JUDGED, strict=True)
+        return [head(taps[tap])[rows, which].float() for head, tap in pairs]
+
+
+class ArtistRecipe(Recipe):
+    """Learn a code for each artist of `style_data.ARTISTS` against one patch discriminator.
+
+    Loss of the codes: content, a share of the style term towards the artist's mean Gram matrices,
+    and the hinge generator term. Every second painting of an artist is never seen here.
+    """
+
+    name = "artist"
+
+    def __init__(self, settings: ArtistSettings | None = None) -> None:
+        self.settings = settings or ArtistSettings()
+        self.loop = LoopSettings(steps=4000, batch=4, warmup=30, ema=0.995, picture_every=200)
+
+    def sources(self) -> list[data.Source]:
+        root = data.data_root()
+        return [*photographs(root), style_data.style_source(root), *style_data.paintings(root)]
+
+    def setup(self, device: torch.device) -> dict[str, nn.Module]:
+        root = data.data_root()
+        model, statistics, _ = load_style(Path(self.settings.base) if self.settings.base else None)
+        self.judge: Taps = load_perceptual()
+        self.works = style_data.split(root).artists
+        self.crops = {
+            k: [np.asarray(data.fit(p.picture, 400)) for p in v] for k, v in self.works.items()
+        }
+        codes, self.grams = [], []
+        with torch.no_grad():
+            for paintings in self.works.values():
+                xs = [as_tensor(data.fit(p.picture, STYLE_SIDE)) for p in paintings]
+                codes.append(torch.cat([model.predictor(statistics(x)) for x in xs]).mean(0))
+                grams = [style_targets(self.judge, x) for x in xs]
+                self.grams.append([torch.cat(tap).mean(0) for tap in zip(*grams, strict=True)])
+        self.contents = content_pictures(photographs(root))
+        if self.loop.precision.startswith("bf16"):
+            self.judge.to(torch.bfloat16)
+        self.judge.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        net = model.net
+        net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return {
+            "critic": PatchCritic(len(self.works)).to(device),
+            "codes": Codes(net, torch.stack(codes)).to(device),
+        }
+
+    def optimizers(self, modules: Mapping[str, nn.Module]) -> dict[str, torch.optim.Optimizer]:
+        critic = torch.optim.Adam(
+            modules["critic"].parameters(), self.settings.critic_rate, betas=(0.5, 0.99)
+        )
+        codes = torch.optim.Adam(
+            modules["codes"].parameters(), self.settings.rate, betas=(0.5, 0.99)
+        )
+        return {"critic": critic, "codes": codes}
+
+    def batch(self, indices: range, device: torch.device) -> Any:
+        photos, paintings, which = [], [], []
+        keys = list(self.crops)
+        for index in indices:
+            rng = np.random.default_rng((self.loop.seed, index))
+            content = self.contents[int(rng.integers(len(self.contents)))]
+            photos.append(data.crop(content, self.settings.size, rng))
+            artist = index % len(keys)
+            works = self.crops[keys[artist]]
+            crop = data.crop(works[int(rng.integers(len(works)))], self.settings.size, rng)
+            shade = crop * rng.uniform(0.9, 1.1) + rng.uniform(-10, 10)
+            paintings.append(np.clip(shade, 0, 255).astype(np.uint8))
+            which.append(artist)
+        return (
+            torch.cat([as_tensor(p) for p in photos]).to(device, memory_format=torch.channels_last),
+            torch.cat([as_tensor(p) for p in paintings]).to(
+                device, memory_format=torch.channels_last
+            ),
+            torch.tensor(which, device=device),
+        )
+
+    def loss(
+        self, part: str, modules: Mapping[str, nn.Module], batch: Any, progress: float
+    ) -> tuple[Tensor, dict[str, float]]:
+        photos, paintings, which = batch
+        settings = self.settings
+        if part == "critic":
+            with torch.no_grad():
+                false = self.judge(modules["codes"](photos, which))
+                true = self.judge(paintings)
+            scores = zip(
+                modules["critic"](true, which), modules["critic"](false, which), strict=True
+            )
+            return sum(
+                (F.relu(1 - t).mean() + F.relu(1 + f).mean() for t, f in scores),
+                start=photos.new_zeros(()),
+            ), {}
+        made = modules["codes"](photos, which)
+        grams = [
+            torch.stack([self.grams[a][tap] for a in which.tolist()]).to(photos.device)
+            for tap in range(len(CHANNELS))
+        ]
+        taps = self.judge(made)
+        content, style = style_terms(taps, content_target(self.judge, photos), grams)
+        total = (content + settings.style * STYLE_WEIGHT * style).mean()
+        figures = {"content": float(content.detach().mean()), "style": float(style.detach().mean())}
+        if settings.adversarial:
+            fooled = [-s.mean() for s in modules["critic"](taps, which)]
+            adversarial = sum(fooled, start=photos.new_zeros(())) / len(fooled)
+            figures["adversarial"] = float(adversarial.detach())
+            total = total + settings.adversarial * adversarial
+        return total, figures
+
+    @torch.no_grad()
+    def sample(self, modules: Mapping[str, nn.Module]) -> Image.Image | None:
+        count = len(self.works)
+        sheet = Image.new("RGB", (4 * 256, count * 256))
+        device = next(modules["codes"].parameters()).device
+        for artist in range(count):
+            for place in range(4):
+                content = self.contents[place * 31 % len(self.contents)]
+                x = as_tensor(content[: content.shape[0] // 8 * 8, : content.shape[1] // 8 * 8])
+                made = modules["codes"](x.to(device), torch.tensor([artist], device=device))
+                tile = as_picture(made).resize((256, 256), Image.Resampling.LANCZOS)
+                sheet.paste(tile, (place * 256, artist * 256))
+        return sheet
+
+    def export(self, modules: Mapping[str, nn.Module], run: Run, folder: Path) -> Path:
+        learned = modules["codes"]
+        assert isinstance(learned, Codes)
+        presets, pictures = [], []
+        for key, works in self.works.items():
+            artist = style_data.ARTISTS[key][0]
+            presets.append(
+                {
+                    "name": key,
+                    "title": f"The manner of {artist}",
+                    "artist": artist,
+                    "year": "",
+                    "why_free": f"learned from {len(works)} public-domain paintings",
+                    "thumbnail": f"thumbnails/{key}.webp",
+                }
+            )
+            pictures.append(works[-1].picture)
+        return write_codes(
+            folder,
+            folder.name,
+            "Manners of painters",
+            presets,
+            learned.codes.detach().cpu().float().numpy(),
+            pictures,
+            licence="Apache-2.0",
+            authors=["The Triptych developers"],
+            notes="Codes learned adversarially from bodies of work, not from single pictures.",
+            data=export.ledger(self.sources()),
+            recipe=export.made_by(self, dataclasses.asdict(self.settings), run),
+        )

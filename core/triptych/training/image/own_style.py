@@ -1,0 +1,185 @@
+"""The recipe `own-style`: a user's style, learned from a few pictures on the user's machine.
+
+Only the style's code is learned; the network stays as it ships (Dumoulin et al. 2017, section 3.2,
+add styles to a trained network in this way). The judge is our own perceptual network and the
+photographs may be made by `dead_leaves`, so nothing needs to be fetched.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from triptych.errors import UserError
+from triptych.training import data, export
+from triptych.training.image.dead_leaves import dead_leaves
+from triptych.training.image.perceptual import SqueezeNet, Taps, photographs
+from triptych.training.image.perceptual_export import load_perceptual
+from triptych.training.image.style import STYLE_SIDE, as_picture, as_tensor, content_pictures
+from triptych.training.image.style_export import load_style, write_codes
+from triptych.training.image.style_loss import content_target, style_objective, style_targets
+from triptych.training.image.style_net import StyleNet
+from triptych.training.loop import LoopSettings, Recipe, Run
+
+MAX_PICTURES = 32
+
+
+class Codes(nn.Module):
+    """K codes, to be learned, of a style network that stays as it is."""
+
+    def __init__(self, net: StyleNet, codes: Tensor) -> None:
+        super().__init__()
+        self.codes = nn.Parameter(codes.clone())
+        self._net = (net.requires_grad_(False),)  # in a tuple: its weights are not this module's
+
+    def forward(self, picture: Tensor, which: Tensor) -> Tensor:
+        return self._net[0](picture, self.codes[which])
+
+
+@dataclass
+class OwnStyleSettings:
+    """Settings of the recipe `own-style`."""
+
+    source: str = ""  # a picture, a folder or a zip
+    name: str = ""
+    title: str = ""
+    artist: str = ""
+    licence: str = ""  # of the pictures; empty: what lies beside them, else private
+    photos: str = ""  # a folder of photographs to learn on; empty: those at hand, else made ones
+    base: str = ""  # folder of the style network's bundle; empty: the one that ships
+    judge: str = "perceptual"  # our own network, or "squeezenet" for comparison
+    rate: float = 8e-3
+    size: int = 192  # pixels of a crop's side
+
+
+class OwnStyleRecipe(Recipe):
+    """Learn a code from one or several pictures: the objective of the library's styles, with the
+    mean of the pictures' Gram matrices as target, from the predictor's guess on.
+    """
+
+    name = "own-style"
+
+    def __init__(self, settings: OwnStyleSettings | None = None) -> None:
+        self.settings = settings or OwnStyleSettings()
+        self.loop = LoopSettings(
+            steps=20000, minutes=10, batch=4, warmup=10, ema=0.99, picture_every=200
+        )
+
+    def sources(self) -> list[data.Source]:
+        path = Path(self.settings.source)
+        if not self.settings.source or not path.exists():
+            raise UserError("name the pictures of your style: --from PICTURE_OR_FOLDER")
+        try:
+            return [data.open_source(path, self.settings.licence or None)]
+        except UserError:
+            if data.open_source(path, "-").names():
+                return [data.Source(path, "private: not stated", note="for the user's own use")]
+            raise
+
+    def setup(self, device: torch.device) -> dict[str, nn.Module]:
+        model, statistics, _ = load_style(Path(self.settings.base) if self.settings.base else None)
+        own = self.settings.judge != "squeezenet"
+        self.judge: Taps = load_perceptual() if own else SqueezeNet()
+        self.pictures = [p for s in self.sources() for _, p in s.pictures()][:MAX_PICTURES]
+        codes, grams = [], []
+        with torch.no_grad():
+            for picture in self.pictures:
+                x = as_tensor(_bounded(picture))
+                codes.append(model.predictor(statistics(x)))
+                grams.append(style_targets(self.judge, x))
+        self.grams = [torch.stack(tap).mean(0) for tap in zip(*grams, strict=True)]
+        self.contents = self._contents()
+        if self.loop.precision.startswith("bf16"):
+            self.judge.to(torch.bfloat16)
+        self.judge.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        net = model.net
+        net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return {"codes": Codes(net, torch.stack(codes).mean(0)).to(device)}
+
+    def _contents(self) -> list[np.ndarray]:
+        if self.settings.photos:
+            return content_pictures([data.Source(Path(self.settings.photos), "private")])
+        try:
+            return content_pictures(photographs(data.data_root()))
+        except UserError:  # no data folder: a user's machine
+            return [dead_leaves(512, np.random.default_rng((5, i))) for i in range(48)]
+
+    def optimizers(self, modules: Mapping[str, nn.Module]) -> dict[str, torch.optim.Optimizer]:
+        rate = self.settings.rate
+        return {"codes": torch.optim.Adam(modules["codes"].parameters(), rate, betas=(0.9, 0.99))}
+
+    def batch(self, indices: range, device: torch.device) -> Any:
+        crops = []
+        for index in indices:
+            rng = np.random.default_rng((self.loop.seed, index))
+            content = self.contents[int(rng.integers(len(self.contents)))]
+            crops.append(data.crop(content, self.settings.size, rng))
+        pictures = torch.cat([as_tensor(c) for c in crops])
+        return pictures.to(device, memory_format=torch.channels_last)
+
+    def loss(
+        self, part: str, modules: Mapping[str, nn.Module], batch: Tensor, progress: float
+    ) -> tuple[Tensor, dict[str, float]]:
+        made = modules["codes"](batch, torch.zeros(len(batch), dtype=torch.long))
+        grams = [g.to(batch.device) for g in self.grams]
+        total, content, style = style_objective(
+            self.judge, made, content_target(self.judge, batch), grams
+        )
+        figures = {"content": float(content.detach().mean()), "style": float(style.detach().mean())}
+        return total.mean(), figures
+
+    @torch.no_grad()
+    def sample(self, modules: Mapping[str, nn.Module]) -> Image.Image | None:
+        sheet = Image.new("RGB", (3 * 256, 256))
+        for place in range(3):
+            content = self.contents[place * 7 % len(self.contents)]
+            x = as_tensor(content[: content.shape[0] // 8 * 8, : content.shape[1] // 8 * 8])
+            tile = as_picture(modules["codes"](x, torch.zeros(1, dtype=torch.long)))
+            sheet.paste(tile.resize((256, 256), Image.Resampling.LANCZOS), (place * 256, 0))
+        return sheet
+
+    def export(self, modules: Mapping[str, nn.Module], run: Run, folder: Path) -> Path:
+        settings = self.settings
+        name = settings.name or folder.name
+        title = settings.title or name.replace("-", " ").capitalize()
+        preset = {
+            "name": name,
+            "title": title,
+            "artist": settings.artist,
+            "year": "",
+            "why_free": "learned by the user",
+            "thumbnail": f"thumbnails/{name}.webp",
+        }
+        learned = modules["codes"]
+        assert isinstance(learned, Codes)
+        codes = learned.codes.detach().cpu().float().numpy()
+        return write_codes(
+            folder,
+            name,
+            title,
+            [preset],
+            codes,
+            self.pictures[:1],
+            licence=self.sources()[0].licence,
+            notes="A user's own style: a code for the style network that ships.",
+            data=export.ledger(self.sources()),
+            recipe=export.made_by(self, dataclasses.asdict(settings), run),
+        )
+
+
+def _bounded(picture: Image.Image) -> Image.Image:
+    """The picture at the styles' size, at most 1 : 2 in shape."""
+    picture = data.fit(picture, STYLE_SIDE)
+    longest = 2 * STYLE_SIDE
+    left, top = max(0, picture.width - longest) // 2, max(0, picture.height - longest) // 2
+    return picture.crop(
+        (left, top, left + min(picture.width, longest), top + min(picture.height, longest))
+    )
