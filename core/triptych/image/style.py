@@ -21,7 +21,7 @@ from triptych.errors import UserError
 from triptych.image.tiles import tile_map
 from triptych.task import Choice, Parameter, Result, Task
 
-Floats = NDArray[np.float32]
+Floats = NDArray[Any]  # float32
 
 MEASURED = 512  # longest side in px of the copy on which statistics are taken
 STYLE_SIDE = 512  # short side in px at which a style picture is read: it sets the brush size
@@ -50,20 +50,12 @@ def stylise(
         return Result(picture, used)
     size = picture.shape[:2]
     working = picture if scale == 1 else _resized(picture, [round(s / scale) for s in size])
-    multiple, overlap = int(base.card.extra["multiple"]), int(base.card.extra["overlap"])
-    small = _small_copy(working, multiple)
-    affine = engine.run(base.graph("measure"), {"picture": small, "code": code}, job)["affine"]
-
-    def render(piece: Floats) -> Floats:
-        inputs = {"picture": _to_network(piece), "affine": affine}
-        return _from_network(engine.run(base.graph("render"), inputs, job)["stylised"])
-
-    # Whole when it is small: a mirrored margin hides the border, and costs less than an overlap.
-    margin = overlap if max(working.shape[:2]) > tile else 32
-    made = tile_map(working, render, tile, margin, job.part(0.1, 0.95), multiple)
+    made, small = paint(base, working, code, engine, job.part(0.1, 0.95), tile)
     if made.shape[:2] != size:
         made = _resized(made, size)
-    colour = _colour_keeper(keep_colour, picture, small, lambda: render(_from_network(small)))
+    colour = _colour_keeper(
+        keep_colour, small, lambda: paint(base, small, code, engine, job.part(0.95, 0.97), tile)[0]
+    )
     weights = _mask(mask, feather, size)
     for top in range(0, size[0], _STRIP):  # in place, strip by strip: memory stays small
         rows = slice(top, top + _STRIP)
@@ -75,6 +67,24 @@ def stylise(
             made[rows][outside] = before[outside]
     job.progress(1.0, "done")
     return Result(made, used)
+
+
+def paint(
+    base: bundle.Bundle, picture: Floats, code: Floats, engine: Engine, job: Job, tile: int
+) -> tuple[Floats, Floats]:
+    """The picture H x W x 3 painted by the code 1 x C, and the small copy that was measured."""
+    multiple, overlap = int(base.card.extra["multiple"]), int(base.card.extra["overlap"])
+    small = _small_copy(picture, multiple)
+    inputs = {"picture": _to_network(small), "code": code}
+    affine = engine.run(base.graph("measure"), inputs, job)["affine"]
+
+    def render(piece: Floats) -> Floats:
+        inputs = {"picture": _to_network(piece), "affine": affine}
+        return _from_network(engine.run(base.graph("render"), inputs, job)["stylised"])
+
+    # Whole when it is small: a mirrored margin hides the border, and costs less than an overlap.
+    margin = overlap if max(picture.shape[:2]) > tile else 32
+    return tile_map(picture, render, tile, margin, job, multiple), small
 
 
 def styles() -> list[tuple[bundle.Bundle, dict[str, Any]]]:
@@ -164,11 +174,11 @@ def _style_sized(picture: Floats) -> Floats:
 
 
 def _small_copy(picture: Floats, multiple: int) -> Floats:
-    """The picture 1 x 3 x h x w at most MEASURED px long, sides a multiple of `multiple`."""
+    """The picture at most MEASURED px long, sides a multiple of `multiple` and at least 64 px."""
     height, width = picture.shape[:2]
     factor = min(1.0, MEASURED / max(height, width))
     size = [max(64, multiple * round(s * factor / multiple)) for s in (height, width)]
-    return _to_network(picture if size == [height, width] else _resized(picture, size))
+    return picture if [height, width] == size else _resized(picture, size)
 
 
 def _resized(picture: Floats, size: Sequence[int]) -> Floats:
@@ -179,7 +189,7 @@ def _resized(picture: Floats, size: Sequence[int]) -> Floats:
     made = np.empty((height, width, picture.shape[2]), np.float32)
     for channel in range(picture.shape[2]):
         plane = Image.fromarray(np.ascontiguousarray(picture[..., channel]))
-        made[..., channel] = plane.resize((width, height), Image.Resampling.LANCZOS)
+        made[..., channel] = np.asarray(plane.resize((width, height), Image.Resampling.LANCZOS))
     return np.clip(made, 0, 1, out=made)
 
 
@@ -188,11 +198,12 @@ def _to_network(picture: Floats) -> Floats:
 
 
 def _from_network(values: Floats) -> Floats:
-    return values[0].transpose(1, 2, 0)
+    picture: Floats = values[0].transpose(1, 2, 0)
+    return picture
 
 
 def _colour_keeper(
-    kind: str, picture: Floats, small: Floats, stylise_small: Callable[[], Floats]
+    kind: str, small: Floats, paint_small: Callable[[], Floats]
 ) -> Callable[[Floats, Floats], Floats]:
     """A function (before, after) -> after with the original colours (Gatys et al. 2016,
     "Preserving color in neural artistic style transfer").
@@ -203,8 +214,7 @@ def _colour_keeper(
     if kind == "luminance":
         return lambda before, after: before + ((after - before) @ _LUMA)[..., None]
     if kind == "linear":
-        original = _from_network(small).reshape(-1, 3)
-        made = stylise_small().reshape(-1, 3)
+        original, made = small.reshape(-1, 3), paint_small().reshape(-1, 3)
         matrix = _root(np.cov(original.T)) @ np.linalg.inv(_root(np.cov(made.T)))
         matrix = matrix.astype(np.float32)
         shift = original.mean(0) - matrix @ made.mean(0)
@@ -212,9 +222,10 @@ def _colour_keeper(
     return lambda _before, after: after
 
 
-def _root(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
+def _root(covariance: Floats) -> Floats:
     values, vectors = np.linalg.eigh(covariance + 1e-5 * np.eye(3))
-    return (vectors * np.sqrt(values)) @ vectors.T
+    root: Floats = (vectors * np.sqrt(values)) @ vectors.T
+    return root
 
 
 def _mask(mask: Path | Floats | None, feather: float, size: tuple[int, int]) -> Floats | None:

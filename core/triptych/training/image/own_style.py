@@ -7,6 +7,7 @@ photographs may be made by `dead_leaves`, so nothing needs to be fetched.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -54,6 +55,7 @@ class OwnStyleSettings:
     artist: str = ""
     licence: str = ""  # of the pictures; empty: what lies beside them, else private
     photos: str = ""  # a folder of photographs to learn on; empty: those at hand, else made ones
+    made_photos: bool = False  # learn on made pictures in any case
     base: str = ""  # folder of the style network's bundle; empty: the one that ships
     judge: str = "perceptual"  # our own network, or "squeezenet" for comparison
     rate: float = 8e-3
@@ -107,10 +109,10 @@ class OwnStyleRecipe(Recipe):
     def _contents(self) -> list[np.ndarray]:
         if self.settings.photos:
             return content_pictures([data.Source(Path(self.settings.photos), "private")])
-        try:
-            return content_pictures(photographs(data.data_root()))
-        except UserError:  # no data folder: a user's machine
-            return [dead_leaves(512, np.random.default_rng((5, i))) for i in range(48)]
+        if not self.settings.made_photos:
+            with contextlib.suppress(UserError):  # a user's machine has no data folder
+                return content_pictures(photographs(data.data_root()))
+        return [dead_leaves(512, np.random.default_rng((5, i))) for i in range(48)]
 
     def optimizers(self, modules: Mapping[str, nn.Module]) -> dict[str, torch.optim.Optimizer]:
         rate = self.settings.rate
