@@ -25,6 +25,7 @@ Floats = NDArray[Any]  # float32
 
 MEASURED = 512  # longest side in px of the copy on which statistics are taken
 STYLE_SIDE = 512  # short side in px at which a style picture is read: it sets the brush size
+_BORDER = 32  # mirrored px around the picture that hide its border
 _STRIP = 512  # rows that are blended at a time
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
@@ -82,9 +83,7 @@ def paint(
         inputs = {"picture": _to_network(piece), "affine": affine}
         return _from_network(engine.run(base.graph("render"), inputs, job)["stylised"])
 
-    # Whole when it is small: a mirrored margin hides the border, and costs less than an overlap.
-    margin = overlap if max(picture.shape[:2]) > tile else 32
-    return tile_map(picture, render, tile, margin, job, multiple), small
+    return tile_map(picture, render, tile, overlap, job, multiple, border=_BORDER), small
 
 
 def styles() -> list[tuple[bundle.Bundle, dict[str, Any]]]:

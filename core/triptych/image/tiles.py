@@ -22,6 +22,7 @@ def tile_map(
     job: Job | None = None,
     multiple: int = 8,
     scale: int = 1,
+    border: int | None = None,
 ) -> Floats:
     """Apply `function` to a picture tile by tile, with the result that one call would have.
 
@@ -40,6 +41,9 @@ def tile_map(
         job: told the share that is done; cancelling it raises Cancelled before the next tile.
         multiple: what the sides of every piece divide by, in px.
         scale: how many times larger the function's result is.
+        border: how far pieces reach beyond the picture at most, in px; rounded up to `multiple`. A
+            function that sees the end of its piece (by zero padding) then sees it in the same place
+            for every `tile`. Default: `overlap`.
 
     Returns:
         scale*H x scale*W x D float32.
@@ -49,10 +53,11 @@ def tile_map(
     """
     if picture.ndim != 3 or 0 in picture.shape:
         raise ValueError(f"a picture H x W x C is needed, not one of shape {picture.shape}")
-    if tile < 1 or overlap < 0 or multiple < 1 or scale < 1:
-        raise ValueError("tile, multiple and scale must be at least 1 and overlap at least 0")
+    border = overlap if border is None else border
+    if tile < 1 or overlap < 0 or border < 0 or multiple < 1 or scale < 1:
+        raise ValueError("tile, multiple and scale must be at least 1, overlap and border 0")
     height, width, _ = picture.shape
-    margin = _round_up(overlap, multiple)
+    margin, edge = _round_up(overlap, multiple), _round_up(border, multiple)
     step_y, step_x = (_even_step(side, tile, multiple) for side in (height, width))
     corners = [(y, x) for y in range(0, height, step_y) for x in range(0, width, step_x)]
     result: Floats | None = None
@@ -60,9 +65,10 @@ def tile_map(
         if job is not None:
             job.check()
             job.progress(done / len(corners), f"tile {done + 1} of {len(corners)}")
-        rows = _mirrored(top - margin, top + step_y + margin, height)
-        columns = _mirrored(left - margin, left + step_x + margin, width)
-        made = function(np.ascontiguousarray(picture[rows[:, None], columns]))
+        rows = _piece(top, step_y, margin, edge, _round_up(height, multiple))
+        columns = _piece(left, step_x, margin, edge, _round_up(width, multiple))
+        piece = picture[_mirrored(rows, height)[:, None], _mirrored(columns, width)]
+        made = function(np.ascontiguousarray(piece))
         if made.ndim != 3 or made.shape[:2] != (scale * len(rows), scale * len(columns)):
             raise ValueError(
                 f"a piece of {len(rows)} x {len(columns)} px at scale {scale} became {made.shape}"
@@ -71,8 +77,8 @@ def tile_map(
             result = np.empty((scale * height, scale * width, made.shape[2]), np.float32)
         bottom, right = min(top + step_y, height), min(left + step_x, width)
         core = made[
-            scale * margin : scale * (margin + bottom - top),
-            scale * margin : scale * (margin + right - left),
+            scale * (top - rows.start) : scale * (bottom - rows.start),
+            scale * (left - columns.start) : scale * (right - columns.start),
         ]
         result[scale * top : scale * bottom, scale * left : scale * right] = core
     if job is not None:
@@ -91,9 +97,16 @@ def _even_step(side: int, tile: int, multiple: int) -> int:
     return _round_up(-(-side // -(-side // longest)), multiple)
 
 
-def _mirrored(start: int, stop: int, size: int) -> NDArray[np.intp]:
+def _piece(start: int, step: int, margin: int, edge: int, size: int) -> range:
+    """What is read for the tile at `start`: moved inwards where it would pass the edge."""
+    length = min(step + 2 * margin, size + 2 * edge)
+    first = max(-edge, min(start - margin, size + edge - length))
+    return range(first, first + length)
+
+
+def _mirrored(span: range, size: int) -> NDArray[np.intp]:
     """Indices into an axis that is mirrored about its ends, as often as needed."""
     if size == 1:
-        return np.zeros(stop - start, np.intp)
-    index = np.arange(start, stop) % (2 * size - 2)
+        return np.zeros(len(span), np.intp)
+    index = np.arange(span.start, span.stop) % (2 * size - 2)
     return np.minimum(index, 2 * size - 2 - index)
