@@ -29,6 +29,7 @@ from triptych.training.image.perceptual_export import load_perceptual
 from triptych.training.image.style import STYLE_SIDE, as_picture, as_tensor, content_pictures
 from triptych.training.image.style_export import load_style, write_codes
 from triptych.training.image.style_loss import (
+    STYLE_TAPS,
     STYLE_WEIGHT,
     content_target,
     style_targets,
@@ -165,9 +166,9 @@ class ArtistRecipe(Recipe):
         made = modules["codes"](photos, which)
         grams = [
             torch.stack([self.grams[a][tap] for a in which.tolist()]).to(photos.device)
-            for tap in range(len(CHANNELS))
+            for tap in range(len(STYLE_TAPS))
         ]
-        taps = self.judge(made)
+        taps = self.judge(made, upto=len(STYLE_TAPS))
         content, style = style_terms(taps, content_target(self.judge, photos), grams)
         total = (content + settings.style * STYLE_WEIGHT * style).mean()
         figures = {"content": float(content.detach().mean()), "style": float(style.detach().mean())}

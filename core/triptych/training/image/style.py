@@ -15,7 +15,12 @@ from torch import Tensor, nn
 from triptych.training import data
 from triptych.training.image import style_data
 from triptych.training.image.perceptual import PerceptualNet, SqueezeNet, Taps, photographs
-from triptych.training.image.style_loss import content_target, style_objective, style_targets
+from triptych.training.image.style_loss import (
+    STYLE_TAPS,
+    content_target,
+    style_objective,
+    style_targets,
+)
 from triptych.training.image.style_net import StyleModel, StyleStatistics
 from triptych.training.loop import LoopSettings, Recipe, Run
 
@@ -46,7 +51,7 @@ class StyleBank:
         """Gram matrices of these styles, one N x C x C tensor for each tap."""
         return [
             torch.stack([self.grams[r][tap] for r in rows]).to(device).float()
-            for tap in range(len(self.grams[0]))
+            for tap in range(len(STYLE_TAPS))
         ]
 
 

@@ -1,0 +1,48 @@
+"""Makes docs/styles.jpg, the picture in the README.
+
+    python docs/styles.py OWN_STYLE
+
+OWN_STYLE was learned before: `triptych train style --from ... --name OWN_STYLE`.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from triptych.demo import PHOTOGRAPH
+from triptych.image.picture import load
+from triptych.image.style import style_choices
+from triptych.task import get_task
+
+WIDTH, GAP, CAPTION = 480, 8, 26
+
+
+def main() -> None:
+    """Paint the photograph that ships in several styles and lay the pictures out."""
+    own = sys.argv[1]
+    photograph = load(PHOTOGRAPH).pixels
+    labels = {choice.value: choice.label for choice in style_choices()}
+    shown = ["vangogh-starry-night", "hokusai-great-wave", "munch-scream"]
+    blend = [("hokusai-great-wave", 0.5), ("munch-scream", 0.5)]
+    style = get_task("style")
+    cells = [("The photograph", photograph)]
+    cells += [(labels[name], style.run(photograph, style=name).picture) for name in shown]
+    cells.append(("Half Hokusai, half Munch", style.run(photograph, mix=blend).picture))
+    cells.append((f"An own style: {labels[own]}", style.run(photograph, style=own).picture))
+    height = round(WIDTH * photograph.shape[0] / photograph.shape[1])
+    sheet = Image.new("RGB", (3 * (WIDTH + GAP) - GAP, 2 * (height + CAPTION)), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
+    for place, (caption, pixels) in enumerate(cells):
+        left, top = place % 3 * (WIDTH + GAP), place // 3 * (height + CAPTION)
+        picture = Image.fromarray((pixels * 255 + 0.5).astype(np.uint8))
+        sheet.paste(picture.resize((WIDTH, height), Image.Resampling.LANCZOS), (left, top))
+        draw.text((left, top + height + 4), caption, "black", font)
+    sheet.save(Path(__file__).with_name("styles.jpg"), quality=88)
+
+
+if __name__ == "__main__":
+    main()
