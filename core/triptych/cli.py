@@ -335,23 +335,26 @@ def _styles(words: list[str]) -> int:
     parser.add_argument("-o", "--output", type=Path, metavar="SHEET", help="draw them into a PNG")
     parser.add_argument("--overwrite", action="store_true", help="replace a sheet that exists")
     given = parser.parse(words)
-    rows = [(b, preset) for b in _bundles("style") for preset in b.card.presets]
+    from triptych.image.style import styles
+
+    rows = [(name, owner, owner.card.presets[place]) for name, (owner, place) in styles().items()]
     if not rows:
         raise UserError("no style is installed: `triptych doctor` says why.")
 
     def facts(preset: dict[str, Any]) -> list[str]:
-        return [str(preset.get(key) or "") for key in ("name", "title", "artist", "year")]
+        return [str(preset.get(key) or "") for key in ("title", "artist", "year")]
 
     if given.output is None:
-        _print_table([("NAME", "TITLE", "ARTIST", "YEAR"), *(facts(p) for _, p in rows)])
+        table = [[name, *facts(preset)] for name, _, preset in rows]
+        _print_table([("NAME", "TITLE", "ARTIST", "YEAR"), *table])
         return 0
     from triptych import batch
     from triptych.image import picture, sheet
 
     target = batch.target(given.output, given.overwrite)
     cells = []
-    for bundle, preset in rows:
-        name, title, artist, year = facts(preset)
+    for name, bundle, preset in rows:
+        title, artist, year = facts(preset)
         thumbnail = preset.get("thumbnail")
         by = ", ".join(part for part in (artist, year) if part)
         path = bundle.file(thumbnail) if thumbnail else None
@@ -394,10 +397,10 @@ def _models(words: list[str]) -> int:
     return 2 if failed else 0
 
 
-def _bundles(task: str | None = None) -> list[Bundle]:
+def _bundles() -> list[Bundle]:
     from triptych.bundle import find_bundles
 
-    return find_bundles(task)
+    return find_bundles()
 
 
 def _bundle(name: str) -> Bundle:

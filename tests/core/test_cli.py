@@ -203,9 +203,8 @@ def test_ctrl_c_ends_cleanly(tmp_path: Path):
 def test_styles_are_listed_and_drawn(run: Callable[..., Run], tmp_path: Path):
     folder = str(styles(tmp_path).parent)
     listed = run("styles", command=REAL, TRIPTYCH_BUNDLES=folder).stdout
-    assert "\nwave  A Wave" in listed.replace("    ", "  ").replace("   ", "  ")
-    assert "Hokusai" in listed
-    assert "1831" in listed
+    rows = [" ".join(line.split()) for line in listed.splitlines()]
+    assert "wave A Wave Hokusai 1831" in rows
     done = run("styles", "-o", "sheet.png", command=REAL, TRIPTYCH_BUNDLES=folder)
     assert done.stdout == "sheet.png\n"
     with Image.open(tmp_path / "sheet.png") as sheet:
@@ -223,7 +222,7 @@ def test_models_are_listed_shown_and_verified(run: Callable[..., Run], tmp_path:
 
     done = models()
     assert done.returncode == 2
-    assert "brushes  1.2.3" in done.stdout
+    assert any(line.split()[:2] == ["brushes", "1.2.3"] for line in done.stdout.splitlines())
     assert "broken" in done.stderr
     shown = models("show", "brushes").stdout
     for said in ("CC0-1.0", "Hokusai", "paintings", "speed: 3 s (benchmarks/speed.py)"):

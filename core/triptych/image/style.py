@@ -50,6 +50,7 @@ def stylise(
     if strength == 0:
         return Result(picture, used)
     size = picture.shape[:2]
+    weights = _mask(mask, feather, size)  # before the work: it may not fit
     working = picture if scale == 1 else _resized(picture, [round(s / scale) for s in size])
     made, small = paint(base, working, code, engine, job.part(0.1, 0.95), tile)
     if made.shape[:2] != size:
@@ -57,7 +58,6 @@ def stylise(
     colour = _colour_keeper(
         keep_colour, small, lambda: paint(base, small, code, engine, job.part(0.95, 0.97), tile)[0]
     )
-    weights = _mask(mask, feather, size)
     for top in range(0, size[0], _STRIP):  # in place, strip by strip: memory stays small
         rows = slice(top, top + _STRIP)
         before, after = picture[rows], colour(picture[rows], made[rows])
@@ -86,24 +86,27 @@ def paint(
     return tile_map(picture, render, tile, overlap, job, multiple, border=_BORDER), small
 
 
-def styles() -> list[tuple[bundle.Bundle, dict[str, Any]]]:
-    """Every style that can be named: (bundle, preset), those that ship first."""
-    return [
-        (found, preset) for found in bundle.find_bundles("style") for preset in found.card.presets
-    ]
+def styles() -> dict[str, tuple[bundle.Bundle, int]]:
+    """Every style by the name to ask for it, those that ship first: its bundle, its place there."""
+    found: dict[str, tuple[bundle.Bundle, int]] = {}
+    for owner in bundle.find_bundles("style"):
+        for place, preset in enumerate(owner.card.presets):
+            name = preset["name"]
+            if name in found:
+                name = f"{owner.listed}/{name}"
+            found.setdefault(name, (owner, place))
+    return found
 
 
 def style_choices() -> list[Choice]:
     """The styles as choices, with their thumbnails."""
-    found: dict[str, Choice] = {}
-    for owner, preset in styles():
-        name = preset["name"]
-        if name in found:
-            name = f"{owner.listed}/{name}"
+    choices = []
+    for name, (owner, place) in styles().items():
+        preset = owner.card.presets[place]
         label = ", ".join(str(preset[k]) for k in ("title", "artist") if preset.get(k))
         thumbnail = owner.path / preset["thumbnail"] if preset.get("thumbnail") else None
-        found[name] = Choice(name, label, str(preset.get("year", "")), thumbnail)
-    return list(found.values())
+        choices.append(Choice(name, label, str(preset.get("year", "")), thumbnail))
+    return choices
 
 
 def _blend(
@@ -139,9 +142,7 @@ def _code(
         picture = _load(style) if isinstance(style, Path) else style
         inputs = {"style": _to_network(_style_sized(picture))}
         return engine.run(base.graph("predict"), inputs, job)["code"], base
-    known = style_choices()
-    place = [choice.value for choice in known].index(style)  # checked by the task
-    owner, preset = styles()[place]
+    owner, row = styles()[style]  # checked by the task
     wanted = owner.card.extra.get("base_sha256")
     if wanted is not None and wanted != base.card.graphs["render"].sha256:
         raise UserError(
@@ -150,7 +151,6 @@ def _code(
         )
     with np.load(owner.file("codes.npz"), allow_pickle=False) as stored:
         codes = stored["codes"]
-    row = owner.card.presets.index(preset)
     if codes.ndim != 2 or codes.shape[1] != base.card.extra["code_size"] or row >= len(codes):
         raise UserError(f"the bundle {owner.listed} does not hold the code of {style}")
     return codes[row : row + 1].astype(np.float32), owner
