@@ -93,7 +93,7 @@ class ArtistRecipe(Recipe):
 
     def setup(self, device: torch.device) -> dict[str, nn.Module]:
         root = data.data_root()
-        model, statistics, _ = load_style(Path(self.settings.base) if self.settings.base else None)
+        model, statistics, _ = load_style(self._base())
         self.judge: Taps = load_perceptual()
         self.works = style_data.split(root).artists
         self.crops = {
@@ -116,6 +116,9 @@ class ArtistRecipe(Recipe):
             "critic": PatchCritic(len(self.works)).to(device),
             "codes": Codes(net, torch.stack(codes)).to(device),
         }
+
+    def _base(self) -> Path | None:
+        return Path(self.settings.base) if self.settings.base else None
 
     def optimizers(self, modules: Mapping[str, nn.Module]) -> dict[str, torch.optim.Optimizer]:
         critic = torch.optim.Adam(
@@ -217,6 +220,7 @@ class ArtistRecipe(Recipe):
             presets,
             learned.codes.detach().cpu().float().numpy(),
             pictures,
+            self._base(),
             licence="Apache-2.0",
             authors=["The Triptych developers"],
             notes="Codes learned adversarially from bodies of work, not from single pictures.",

@@ -87,7 +87,7 @@ class OwnStyleRecipe(Recipe):
             raise
 
     def setup(self, device: torch.device) -> dict[str, nn.Module]:
-        model, statistics, _ = load_style(Path(self.settings.base) if self.settings.base else None)
+        model, statistics, _ = load_style(self._base())
         own = self.settings.judge != "squeezenet"
         self.judge: Taps = load_perceptual() if own else SqueezeNet()
         self.pictures = [p for s in self.sources() for _, p in s.pictures()][:MAX_PICTURES]
@@ -113,6 +113,9 @@ class OwnStyleRecipe(Recipe):
             with contextlib.suppress(UserError):  # a user's machine has no data folder
                 return content_pictures(photographs(data.data_root()))
         return [dead_leaves(512, np.random.default_rng((5, i))) for i in range(48)]
+
+    def _base(self) -> Path | None:
+        return Path(self.settings.base) if self.settings.base else None
 
     def optimizers(self, modules: Mapping[str, nn.Module]) -> dict[str, torch.optim.Optimizer]:
         rate = self.settings.rate
@@ -141,10 +144,11 @@ class OwnStyleRecipe(Recipe):
     @torch.no_grad()
     def sample(self, modules: Mapping[str, nn.Module]) -> Image.Image | None:
         sheet = Image.new("RGB", (3 * 256, 256))
+        device = next(modules["codes"].parameters()).device
         for place in range(3):
             content = self.contents[place * 7 % len(self.contents)]
             x = as_tensor(content[: content.shape[0] // 8 * 8, : content.shape[1] // 8 * 8])
-            tile = as_picture(modules["codes"](x, torch.zeros(1, dtype=torch.long)))
+            tile = as_picture(modules["codes"](x.to(device), torch.zeros(1, dtype=torch.long)))
             sheet.paste(tile.resize((256, 256), Image.Resampling.LANCZOS), (place * 256, 0))
         return sheet
 
@@ -170,6 +174,7 @@ class OwnStyleRecipe(Recipe):
             [preset],
             codes,
             self.pictures[:1],
+            self._base(),
             licence=self.sources()[0].licence,
             notes="A user's own style: a code for the style network that ships.",
             data=export.ledger(self.sources()),

@@ -188,10 +188,14 @@ def write_codes(
     presets: Sequence[dict[str, Any]],
     codes: np.ndarray,
     pictures: Sequence[Image.Image],
+    base: Path | None,
     **facts: Any,
 ) -> Path:
-    """Write a bundle of styles (K x C codes) for the style network that ships."""
-    base = bundle.get_bundle("style", "style")
+    """Write a bundle of styles (K x C codes) for the style network in the bundle `base`.
+
+    `base` None: the bundle that ships.
+    """
+    network = bundle.open_bundle(base) if base else bundle.get_bundle("style", "style")
     files = {p["thumbnail"]: thumbnail(i) for p, i in zip(presets, pictures, strict=True)}
     files["codes.npz"] = codes_file(codes)
     card = bundle.Card(
@@ -202,7 +206,7 @@ def write_codes(
         graphs={},
         created=export.today(),
         presets=list(presets),
-        extra={"base": "style", "base_sha256": base.card.graphs["render"].sha256},
+        extra={"base": "style", "base_sha256": network.card.graphs["render"].sha256},
         **facts,
     )
     return export.write_bundle(folder, card, {}, files)
