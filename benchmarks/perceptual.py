@@ -21,6 +21,7 @@ from triptych.engine import Engine
 from triptych.training.image.perceptual import TAPS, PerceptualNet, Taps, gram
 from triptych.training.image.perceptual_export import load_perceptual
 from triptych.training.image.style_loss import (
+    STYLE_TAPS,
     STYLE_WEIGHT,
     content_target,
     style_targets,
@@ -109,7 +110,7 @@ def ranks(
                 made = x + strength * (full - x)
                 owner.append((place, strength))
                 for i, judge in enumerate(judges):
-                    taps = judge(made)
+                    taps = judge(made, upto=len(STYLE_TAPS))
                     row = [objective(taps, contents[i], target) for target in grams[i]]
                     scores[i].append(row)
         for place in range(len(styles)):

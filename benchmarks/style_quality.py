@@ -26,11 +26,19 @@ from torch import Tensor
 from triptych import bundle
 from triptych.engine import Engine
 from triptych.training.image.perceptual import Taps
-from triptych.training.image.style_loss import content_target, style_objective, style_targets
+from triptych.training.image.style_loss import (
+    CONTENT_TAP,
+    STYLE_TAPS,
+    STYLE_WEIGHT,
+    content_target,
+    style_objective,
+    style_targets,
+)
 
 STARTS = ("noise", "photograph")
 BARS = {"library": {"noise": 100, "photograph": 20}, "any": {"noise": 50, "photograph": 10}}
 SCALE = 1e6  # of the objective inside L-BFGS: its fixed thresholds are made for such a size
+OBJECTIVE = f"{STYLE_WEIGHT:g}x{','.join(f'{w:g}' for w in STYLE_TAPS)}/{CONTENT_TAP}"
 NEAR = 1.5  # the clamped picture is judged once the free one comes this near to the target
 
 
@@ -249,11 +257,12 @@ def main() -> None:
     store, version = Store(options.store), _version(found)
 
     def forward_key(pair: Pair) -> str:
-        return f"{version} {names[pair.style]} on {pair.photograph} at {options.size}"
+        return f"{OBJECTIVE} {version} {names[pair.style]} on {pair.photograph} at {options.size}"
 
     def trace_key(pair: Pair, start: str) -> str:
         search = "plain" if options.plain else "wolfe"
-        return f"{search} {names[pair.style]} on {pair.photograph} at {options.size} from {start}"
+        where = f"{names[pair.style]} on {pair.photograph} at {options.size}"
+        return f"{OBJECTIVE} {search} {where} from {start}"
 
     count = options.photographs
     every = [Pair(s, p) for s in range(len(names)) for p in range(count)]
@@ -319,10 +328,10 @@ def report(
     lines = [results.table(head, rows), ""]
     pairs = len(counts(STARTS[0]))
     lines.append(
-        f"{len(judged)} pictures judged at {options.size} px (content + 8 x style); L-BFGS "
-        f"({'lr 1, no' if options.plain else 'strong Wolfe'} line search, history 20) on {pairs} "
-        "pairs of style and photograph; medians of the evaluations after which L-BFGS is as good "
-        "as the network."
+        f"{len(judged)} pictures judged at {options.size} px (content + {STYLE_WEIGHT:g} x style); "
+        f"L-BFGS ({'lr 1, no' if options.plain else 'strong Wolfe'} line search, history 20) on "
+        f"{pairs} pairs of style and photograph; medians of the evaluations after which it is as "
+        "good as the network."
     )
     figures = {f"{kind}: objective": (mean("objective"), "")}
     for start in STARTS:
@@ -330,10 +339,12 @@ def report(
         if values:
             middle = statistics.median_low(values)
             of = [statistics.median_low(c) for i in range(len(names)) if (c := counts(start, i))]
+            told = [bar <= min(m, _cap(options, start)) for m in of]
+            holds = bar <= min(middle, _cap(options, start))
             lines.append(
                 f"\nFrom {'the photograph' if start == 'photograph' else start}: median "
-                f"{shown(values, start)}, wanted at least {bar}: {results.verdict(middle >= bar)}; "
-                f"{sum(m >= bar for m in of)} of {len(of)} styles reach it."
+                f"{shown(values, start)}, wanted at least {bar}: {results.verdict(holds)}; "
+                f"{sum(told)} of {len(of)} styles reach it."
             )
             unit = "L-BFGS evaluations"
             if math.isinf(middle):

@@ -139,8 +139,9 @@ Wanted at least {OVER_ONNX:g} times faster than ONNX Runtime:
 {results.verdict(ratios[0] >= OVER_ONNX)}; at least {OVER_EAGER:g} times faster than eager PyTorch:
 {results.verdict(ratios[1] >= OVER_EAGER)}.
 
-The command from its start to a finished 512 px picture ({options.starts} runs): median {cold:.2f} s,
-{min(starts):.2f} to {max(starts):.2f} s; wanted under {COLD:g} s: {results.verdict(cold < COLD)}."""
+The command from its start to a finished 512 px picture ({options.starts} runs): median
+{cold:.2f} s, {min(starts):.2f} to {max(starts):.2f} s; wanted under {COLD:g} s:
+{results.verdict(cold < COLD)}."""
     results.publish(options, "Speed of style transfer", body)
     size = f"{options.size} px, {options.threads} threads"
     figures = {
