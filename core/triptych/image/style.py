@@ -129,7 +129,7 @@ def _blend(
         if weight > 0:
             values, owner = _code(base, engine, job, one)
             code += np.float32(weight) * values
-            if owner is not base and owner.used not in used:
+            if owner.path != base.path and owner.used not in used:
                 used.append(owner.used)
     return code, used
 
