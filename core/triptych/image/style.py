@@ -25,7 +25,7 @@ Floats = NDArray[Any]  # float32
 
 MEASURED = 512  # longest side in px of the copy on which statistics are taken
 STYLE_SIDE = 512  # short side in px at which a style picture is read: it sets the brush size
-_BORDER = 32  # mirrored px around the picture that hide its border
+_BORDER = 16  # mirrored px around the picture that hide its border
 _STRIP = 512  # rows that are blended at a time
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
@@ -55,10 +55,26 @@ def stylise(
     made, small = paint(base, working, code, engine, job.part(0.1, 0.95), tile)
     if made.shape[:2] != size:
         made = _resized(made, size)
-    colour = _colour_keeper(
-        keep_colour, small, lambda: paint(base, small, code, engine, job.part(0.95, 0.97), tile)[0]
-    )
-    for top in range(0, size[0], _STRIP):  # in place, strip by strip: memory stays small
+    if strength < 1 or weights is not None or keep_colour != "no":
+        colour = _colour_keeper(
+            keep_colour,
+            small,
+            lambda: paint(base, small, code, engine, job.part(0.95, 0.97), tile)[0],
+        )
+        _lay_over(picture, made, colour, strength, weights)
+    job.progress(1.0, "done")
+    return Result(made, used)
+
+
+def _lay_over(
+    picture: Floats,
+    made: Floats,
+    colour: Callable[[Floats, Floats], Floats],
+    strength: float,
+    weights: Floats | None,
+) -> None:
+    """Turn `made` into what is seen of it over `picture`, in place and strip by strip."""
+    for top in range(0, len(made), _STRIP):
         rows = slice(top, top + _STRIP)
         before, after = picture[rows], colour(picture[rows], made[rows])
         amount: Any = strength if weights is None else strength * weights[rows, :, None]
@@ -66,8 +82,6 @@ def stylise(
         if weights is not None:  # untouched means untouched, to the last bit
             outside = weights[rows] == 0
             made[rows][outside] = before[outside]
-    job.progress(1.0, "done")
-    return Result(made, used)
 
 
 def paint(

@@ -97,6 +97,8 @@ def export_style(recipe: StyleRecipe, model: nn.Module, run: Run, folder: Path) 
     shapes = [(128, 128), (96, 160), (200, 104)]
     pictures = [torch.rand(1, 3, h, w) for h, w in shapes]
     code = codes[:1].half().float()
+    with torch.no_grad():
+        affine = model.net.measure(pictures[0], code)
     free = {2: "height", 3: "width"}
     styles = [torch.rand(1, 3, h, w) for h, w in [(256, 320), (512, 512), (96, 64)]]
     graphs = {
@@ -110,10 +112,10 @@ def export_style(recipe: StyleRecipe, model: nn.Module, run: Run, folder: Path) 
         ),
         "render": export.GraphExport(
             _Render(model.net),
-            {"picture": pictures[0], "affine": code},
+            {"picture": pictures[0], "affine": affine},
             ["stylised"],
             {"picture": free, "stylised": free},
-            [{"picture": p, "affine": code} for p in pictures],
+            [{"picture": p, "affine": affine} for p in pictures],
             {"picture": (0.0, 1.0), "stylised": (0.0, 1.0)},
         ),
         "predict": export.GraphExport(
@@ -160,14 +162,14 @@ def load_style(folder: Path | None) -> tuple[StyleModel, StyleStatistics, np.nda
     predictor's for the thumbnails' originals; they are left at zero here.
     """
     found = bundle.open_bundle(folder) if folder else bundle.get_bundle("style", "style")
-    predict, measure = (export.weights(found.graph(g)) for g in ("predict", "measure"))
+    predict, render = (export.weights(found.graph(g)) for g in ("predict", "render"))
     statistics = StyleStatistics(PerceptualNet())
     _take(statistics, predict, "statistics.")
     with np.load(found.file("codes.npz")) as stored:
         codes = stored["codes"].astype(np.float32)
     model = StyleModel(statistics.size, len(codes))
     _take(model.predictor, predict, "predictor.")
-    _take(model.net, measure, "net.")
+    _take(model.net, render, "net.")
     return model, statistics, codes
 
 

@@ -1,8 +1,9 @@
 """The perceptual objective of style transfer, defined once for training and for the benchmark.
 
-Content: the relative squared error of the fire5 tap against the photograph's. Style: the weighted
-mean over four taps of the Gram matrices' relative squared error against the style's. Both are free
-of units, so one weight balances all styles (Gatys et al. 2016, with each term relative). The
+Content: the mean squared error of the fire5 tap against the photograph's; a tap's mean square is 1
+over photographs, but not over each crop, or a flat sky would weigh more than all else. Style: the
+weighted mean over four taps of the Gram matrices' squared error against the style's, relative to
+the style's. So one weight balances all styles (Gatys et al. 2016, with each term relative). The
 deepest tap is left out and the next one counts less: on a crop their Gram matrices have few
 positions to average over, so that most of their error is chance and only blurs the content.
 """
@@ -18,7 +19,7 @@ from triptych.training.image.perceptual import Taps, gram
 
 CONTENT_TAP = 2
 STYLE_TAPS = (1.0, 1.0, 1.0, 0.3)  # weights of conv1, fire3, fire5, fire7
-STYLE_WEIGHT = 6.0
+STYLE_WEIGHT = 3.0
 
 
 def style_targets(judge: Taps, style: Tensor) -> list[Tensor]:
@@ -37,8 +38,7 @@ def style_terms(
     taps: Sequence[Tensor], content: Tensor, grams: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor]:
     """(content term, style term), each of shape N, of pictures with these taps."""
-    difference = (taps[CONTENT_TAP] - content).float()
-    content_term = difference.pow(2).mean((1, 2, 3)) / content.float().pow(2).mean((1, 2, 3))
+    content_term = (taps[CONTENT_TAP] - content).float().pow(2).mean((1, 2, 3))
     style_term = torch.zeros_like(content_term)
     for weight, tap, wanted in zip(STYLE_TAPS, taps, grams, strict=False):
         error = (gram(tap) - wanted).pow(2).sum((1, 2)) / wanted.pow(2).sum((1, 2))

@@ -33,40 +33,45 @@ class StyleNet(nn.Module):
         self, quarter: int = 32, eighth: int = 96, blocks: int = 4, up: int = 48, half: int = 12
     ) -> None:
         super().__init__()
-        self.sizes = [quarter, eighth, *[eighth] * (2 * blocks), up, 4 * half]
+        self.sizes = [quarter, eighth, *[eighth] * (2 * blocks), up, half, 3]
         self.norm_size = sum(self.sizes)
         self.code_size = 2 * self.norm_size
-        self.enter = nn.Conv2d(48, quarter, 3, padding=1)
-        self.down = nn.Conv2d(quarter, eighth, 3, stride=2, padding=1)
+        self.enter = nn.Conv2d(48, quarter, 3)
+        self.down = nn.Conv2d(quarter, eighth, 3, stride=2)
         self.blocks = nn.ModuleList(
-            nn.ModuleList(nn.Conv2d(eighth, eighth, 3, padding=1) for _ in range(2))
-            for _ in range(blocks)
+            nn.ModuleList(nn.Conv2d(eighth, eighth, 3) for _ in range(2)) for _ in range(blocks)
         )
-        self.up = nn.Conv2d(eighth, up, 3, padding=1)
-        self.merge = nn.Conv2d(up + quarter, 4 * half, 3, padding=1)
-        self.leave = nn.Conv2d(half, 12, 3, padding=1)
+        self.up = nn.Conv2d(eighth, up, 3)
+        # No bias before a pixel shuffle: it would give each sub-pixel a level of its own.
+        self.merge = nn.Conv2d(up + quarter, 4 * half, 3, padding=1, bias=False)
+        self.leave = nn.Conv2d(half, 12, 3, padding=1, bias=False)
         for conv in self.modules():
             if isinstance(conv, nn.Conv2d):
                 nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
-                nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+                if conv.bias is not None:
+                    nn.init.zeros_(conv.bias)
         # each of the four sub-pixels starts alike: no checkerboard (Aitken et al. 2017)
         for conv in (self.merge, self.leave):
             first = conv.weight.data[::4].clone() * (0.3 if conv is self.leave else 1.0)
             conv.weight.data.copy_(first.repeat_interleave(4, 0))
 
     def _run(self, picture: Tensor, norm: Norm) -> Tensor:
-        fine = F.relu(norm(0, self.enter(F.pixel_unshuffle(picture * 2 - 1, 4))))
-        x = F.relu(norm(1, self.down(fine)))
+        signed = picture * 2 - 1
+        fine = F.relu(norm(0, self.enter(_edged(F.pixel_unshuffle(signed, 4)))))
+        x = F.relu(norm(1, self.down(_edged(fine))))
         at = 2
         for pair in self.blocks:
             first, second = pair.children()
-            y = F.relu(norm(at, first(x)))
-            x = x + norm(at + 1, second(y))
+            y = F.relu(norm(at, first(_edged(x))))
+            x = x + norm(at + 1, second(_edged(y)))
             at += 2
         x = F.interpolate(x, scale_factor=2.0, mode="nearest")
-        x = F.relu(norm(at, self.up(x)))
-        x = F.relu(norm(at + 1, self.merge(torch.cat([x, fine], 1))))
-        return torch.sigmoid(F.pixel_shuffle(self.leave(F.pixel_shuffle(x, 2)), 2))
+        x = F.relu(norm(at, self.up(_edged(x))))
+        x = F.pixel_shuffle(self.merge(torch.cat([x, fine], 1)), 2)
+        x = F.pixel_shuffle(self.leave(F.relu(norm(at + 1, x))), 2)
+        # What is painted goes onto the picture itself in the style's colours, so that detail finer
+        # than the grid need not pass through the network.
+        return torch.sigmoid(x + norm(at + 2, signed))
 
     def _split(self, vector: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         scales, shifts = vector.unsqueeze(-1).unsqueeze(-1).split(self.norm_size, 1)
@@ -107,6 +112,12 @@ class StyleNet(nn.Module):
         """The code that normalises and changes nothing more: 1 x `code_size`."""
         ones = torch.ones(1, self.norm_size)
         return torch.cat([ones, torch.zeros_like(ones)], 1)
+
+
+def _edged(x: Tensor) -> Tensor:
+    """One more position on every side, a copy of the edge. Zeros would tell the network where the
+    border is, and it fills the border with the colours that the photograph lacks."""
+    return F.pad(x, (1, 1, 1, 1), mode="replicate")
 
 
 class StyleStatistics(nn.Module):
