@@ -69,12 +69,13 @@ def verdict(model: tuple[Tensor, Tensor, Tensor], x: Tensor) -> int:
 
 
 def main() -> None:
+    """Train the judge, then ask it."""
     parser = results.parser(__doc__ or "", "artists")
     parser.add_argument("--with", dest="with_", type=Path, default=shipped_folder() / "artists")
     parser.add_argument("--without", type=Path, help="the ablation's bundle")
     options = parser.parse_args()
     rng, judge = np.random.default_rng(3), SqueezeNet()
-    judge.to(memory_format=torch.channels_last)
+    judge.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     split = style_data.split(data.data_root())
     groups: dict[str, list[Image.Image]] = defaultdict(list)
     for painting in split.styles:
@@ -83,13 +84,15 @@ def main() -> None:
     groups = {k: v for k, v in groups.items() if len(v) >= 5}
     groups |= {k: [p.picture for p in v] for k, v in split.held_artists.items()}
     classes = list(groups)
-    x, y, painting = [], [], []
+    x: list[Tensor] = []
+    y: list[int] = []
+    numbered: list[int] = []
     for label, pictures in enumerate(groups.values()):
         for number, picture in enumerate(pictures):
             x.append(statistics(judge, np.asarray(data.fit(picture, SIDE)), rng))
             y += [label] * CROPS
-            painting += [number] * CROPS
-    features, labels, numbers = torch.cat(x), torch.tensor(y), torch.tensor(painting)
+            numbered += [number] * CROPS
+    features, labels, numbers = torch.cat(x), torch.tensor(y), torch.tensor(numbered)
     right: dict[str, list[bool]] = defaultdict(list)
     for fold in range(5):
         out = numbers % 5 == fold

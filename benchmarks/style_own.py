@@ -34,7 +34,7 @@ def learned(picture: Path, way: str, minutes: float, place: Path) -> np.ndarray:
     """The code 1 x C that the recipe learns from `picture` in `minutes`."""
     made = way == "made"
     settings = OwnStyleSettings(
-        source=str(picture),
+        source=[str(picture)],
         name="learned",
         judge="perceptual" if made else way,
         made_photos=made,
@@ -50,6 +50,7 @@ def learned(picture: Path, way: str, minutes: float, place: Path) -> np.ndarray:
 
 
 def main() -> None:
+    """Learn each style in each way and compare it with the library's."""
     parser = results.parser(__doc__ or "")
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--styles", nargs="+", default=["munch_scream", "klee_red_balloon"])
@@ -58,12 +59,14 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     base, engine = get_bundle("style", "style"), Engine(["cpu"], options.threads)
-    judge = SqueezeNet().to(memory_format=torch.channels_last)
+    judge = SqueezeNet()
+    judge.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     with np.load(base.file("codes.npz")) as stored:
         library = stored["codes"].astype(np.float32)
     names = [preset["name"] for preset in base.card.presets]
     photos = photographs(options.photos)
-    rows, ratios = [], {way: [] for way in options.ways}  # type: dict[str, list[float]]
+    rows = []
+    ratios: dict[str, list[float]] = {way: [] for way in options.ways}
     with tempfile.TemporaryDirectory() as place:
         for name in options.styles:
             picture = data.data_root() / "styles" / "public_domain" / f"{name}.jpg"

@@ -111,7 +111,7 @@ def test_an_own_style_without_a_licence_is_private(mine: bundle.Bundle):
         "why_free": "learned by the user",
         "thumbnail": "thumbnails/mine.webp",
     }
-    assert card.recipe["settings"]["source"] == "pictures"  # where they lie is nobody's business
+    assert card.recipe["settings"]["source"] == ["pictures"]  # where they lie is nobody's business
     with Image.open(mine.file("thumbnails/mine.webp")) as thumbnail:
         assert thumbnail.size == (128, 128)
 
@@ -120,7 +120,7 @@ def test_a_licence_beside_the_pictures_is_kept(tmp_path: Path):
     leaves(1).save(tmp_path / "one.png")
     (tmp_path / "LICENSE").write_text("Licence: CC-BY-4.0\n")
     for source in (tmp_path, tmp_path / "one.png"):
-        settings = own_style.OwnStyleSettings(source=str(source))
+        settings = own_style.OwnStyleSettings(source=[str(source)])
         (found,) = own_style.OwnStyleRecipe(settings).sources()
         assert found.licence == "Licence: CC-BY-4.0"
 

@@ -8,6 +8,7 @@ picture of any size is stylised alike all over and no seam shows.
 from __future__ import annotations
 
 import math
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -163,11 +164,16 @@ def _code(
             f"the style {style} was learned for another version of the style network: learn it "
             "again with `triptych train style`"
         )
-    with np.load(owner.file("codes.npz"), allow_pickle=False) as stored:
-        codes = stored["codes"]
-    if codes.ndim != 2 or codes.shape[1] != base.card.extra["code_size"] or row >= len(codes):
+    size = int(base.card.extra["code_size"])
+    try:
+        with np.load(owner.file("codes.npz"), allow_pickle=False) as stored:
+            code = stored["codes"][row : row + 1].astype(np.float32)
+        sound = code.shape == (1, size) and bool(np.isfinite(code).all())
+    except (OSError, ValueError, KeyError, IndexError, TypeError, zipfile.BadZipFile):
+        sound = False
+    if not sound:
         raise UserError(f"the bundle {owner.listed} does not hold the code of {style}")
-    return codes[row : row + 1].astype(np.float32), owner
+    return code, owner
 
 
 def _load(path: Path) -> Floats:

@@ -113,9 +113,7 @@ def _about_sources(
     found: dict[str, Any] = {}
     known = {field.name for field in dataclasses.fields(_settings_type(_recipe_type(recipe)))}
     if sources:
-        several = len(sources) > 1
         found["source"] = [str(path.absolute()) for path in sources]
-        found["source"] = found["source"] if several else found["source"][0]
     if licence is not None:
         found["licence"] = licence
     for key, option in (("source", "--from"), ("licence", "--licence")):
@@ -240,6 +238,8 @@ def _fitting(key: str, value: Any, kind: Any) -> Any:
                 return kind(number)
         except ValueError:
             pass
+    elif kind is str and isinstance(value, list) and len(value) == 1:
+        return _fitting(key, value[0], kind)
     elif kind is str and isinstance(value, str | int | float):
         return str(value)
     elif kind is Path and isinstance(value, str | Path):

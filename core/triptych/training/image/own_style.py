@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ class Codes(nn.Module):
 class OwnStyleSettings:
     """Settings of the recipe `own-style`."""
 
-    source: str = ""  # a picture, a folder or a zip
+    source: list[str] = field(default_factory=list)  # pictures, folders or zips
     name: str = ""
     title: str = ""
     artist: str = ""
@@ -76,15 +76,17 @@ class OwnStyleRecipe(Recipe):
         )
 
     def sources(self) -> list[data.Source]:
-        path = Path(self.settings.source)
-        if not self.settings.source or not path.exists():
+        if not self.settings.source:
             raise UserError("name the pictures of your style: --from PICTURE_OR_FOLDER")
-        try:
-            return [data.open_source(path, self.settings.licence or None)]
-        except UserError:
-            if data.open_source(path, "-").names():
-                return [data.Source(path, "private: not stated", note="for the user's own use")]
-            raise
+        return [self._source(Path(path)) for path in self.settings.source]
+
+    def _source(self, path: Path) -> data.Source:
+        if self.settings.licence or not path.exists():
+            return data.open_source(path, self.settings.licence or None)
+        with contextlib.suppress(UserError):
+            return data.open_source(path)
+        # One's own pictures need no licence to be learned from; the card says that none is known.
+        return data.Source(path, "private: not stated", note="for the user's own use")
 
     def setup(self, device: torch.device) -> dict[str, nn.Module]:
         model, statistics, _ = load_style(self._base())
@@ -183,10 +185,8 @@ class OwnStyleRecipe(Recipe):
 
 
 def _bounded(picture: Image.Image) -> Image.Image:
-    """The picture at the styles' size, at most 1 : 2 in shape."""
-    picture = data.fit(picture, STYLE_SIDE)
-    longest = 2 * STYLE_SIDE
+    """The picture at most 1 : 2 in shape, at the styles' size."""
+    longest = 2 * min(picture.size)
     left, top = max(0, picture.width - longest) // 2, max(0, picture.height - longest) // 2
-    return picture.crop(
-        (left, top, left + min(picture.width, longest), top + min(picture.height, longest))
-    )
+    right, bottom = left + min(picture.width, longest), top + min(picture.height, longest)
+    return data.fit(picture.crop((left, top, right, bottom)), STYLE_SIDE)

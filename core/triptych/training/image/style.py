@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,7 +148,12 @@ class StyleRecipe(Recipe):
         return {"model": model}
 
     def _bank(self, root: Path) -> StyleBank:
-        cache = data.cache_folder() / f"style-bank-{self.settings.variants}.pt"
+        mark = hashlib.sha256(
+            repr((self.settings.variants, STYLE_SIDE, style_data.LIBRARY)).encode()
+        )
+        for value in self.statistics.features.state_dict().values():
+            mark.update(value.numpy().tobytes())
+        cache = data.cache_folder() / f"style-bank-{mark.hexdigest()[:16]}.pt"
         pictures = [
             Image.open(root / "styles" / "public_domain" / f"{n}.jpg").convert("RGB")
             for n in style_data.LIBRARY
