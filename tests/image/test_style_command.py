@@ -20,7 +20,8 @@ from PIL import Image, ImageCms
 from triptych import bundle, provenance
 from triptych.image.picture import Picture, load, save
 
-STYLE = [sys.executable, "-m", "triptych", "style", "--threads", "1", "--style", "klimt-kiss"]
+STYLE = [sys.executable, "-m", "triptych", "style", "--provider", "cpu"]
+STYLE += ["--threads", "1", "--style", "klimt-kiss"]
 Run = subprocess.CompletedProcess[str]
 posix = pytest.mark.skipif(os.name == "nt", reason="limits and signals of POSIX")
 
