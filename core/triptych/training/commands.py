@@ -22,7 +22,7 @@ from triptych.training import loop
 from triptych.training.loop import LoopSettings, Recipe, Run
 
 RECIPES = {
-    "perceptual": "triptych.training.image.perceptual:PerceptualRecipe",
+    "perceptual": "triptych.training.image.distillation:PerceptualRecipe",
     "style": "triptych.training.image.style:StyleRecipe",
     "own-style": "triptych.training.image.own_style:OwnStyleRecipe",
     "artist": "triptych.training.image.artist:ArtistRecipe",

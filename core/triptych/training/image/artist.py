@@ -22,9 +22,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from triptych.training import data, export
-from triptych.training.image import style_data
+from triptych.training.image import sets, style_data
 from triptych.training.image.own_style import Codes
-from triptych.training.image.perceptual import CHANNELS, Taps, photographs
+from triptych.training.image.perceptual import CHANNELS, Taps
 from triptych.training.image.perceptual_export import load_perceptual
 from triptych.training.image.style import STYLE_SIDE, as_picture, as_tensor, content_pictures
 from triptych.training.image.style_export import load_style, write_codes
@@ -89,7 +89,7 @@ class ArtistRecipe(Recipe):
 
     def sources(self) -> list[data.Source]:
         root = data.data_root()
-        return [*photographs(root), style_data.style_source(root), *style_data.paintings(root)]
+        return [*sets.photographs(root), sets.style_source(root), *sets.paintings(root)]
 
     def setup(self, device: torch.device) -> dict[str, nn.Module]:
         root = data.data_root()
@@ -106,7 +106,7 @@ class ArtistRecipe(Recipe):
                 codes.append(torch.cat([model.predictor(statistics(x)) for x in xs]).mean(0))
                 grams = [style_targets(self.judge, x) for x in xs]
                 self.grams.append([torch.cat(tap).mean(0) for tap in zip(*grams, strict=True)])
-        self.contents = content_pictures(photographs(root))
+        self.contents = content_pictures(sets.photographs(root))
         if self.loop.precision.startswith("bf16"):
             self.judge.to(torch.bfloat16)
         self.judge.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -22,8 +22,9 @@ from torch import Tensor, nn
 from triptych.errors import UserError
 from triptych.training import data, export
 from triptych.training.image.dead_leaves import dead_leaves
-from triptych.training.image.perceptual import SqueezeNet, Taps, photographs
+from triptych.training.image.perceptual import SqueezeNet, Taps
 from triptych.training.image.perceptual_export import load_perceptual
+from triptych.training.image.sets import photographs
 from triptych.training.image.style import STYLE_SIDE, as_picture, as_tensor, content_pictures
 from triptych.training.image.style_export import load_style, write_codes
 from triptych.training.image.style_loss import content_target, style_objective, style_targets

@@ -6,20 +6,16 @@ tap's mean square is about 1 on photographs. Losses work on the taps of either n
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor, nn
 
 from triptych.errors import UserError
 from triptych.training import data
-from triptych.training.loop import LoopSettings, Recipe, Run
 
 TAPS = ("conv1", "fire3", "fire5", "fire7", "fire9")
 CHANNELS = (64, 128, 256, 384, 512)
@@ -152,134 +148,6 @@ class PerceptualNet(Taps):
             return super().forward(pictures, upto)
         inputs = [(pictures - 0.45) * 4, *given[:-1]]
         return [stage(x) for stage, x in zip(self.stages, inputs, strict=True)]
-
-
-def photographs(root: Path) -> list[data.Source]:
-    """The free photographs that the picture recipes train on."""
-    photos = root / "photos"
-    return [
-        data.open_source(
-            photos / "cid22_512" / "cid22_512.zip",
-            "CC-BY-SA-4.0",
-            title="CID22 reference photographs (Cloudinary)",
-            origin="github.com/imazen/codec-corpus, CID22-512/training",
-        ),
-        data.open_source(
-            photos / "clic2025_1024" / "clic2025_1024.zip",
-            "Unsplash licence",
-            title="CLIC 2025 photographs",
-            origin="github.com/imazen/codec-corpus, clic2025",
-        ),
-        data.open_source(
-            photos / "ocean_cc0_1024" / "ocean_cc0_1024.zip",
-            "CC0-1.0",
-            title="Sea and coast photographs",
-            origin="github.com/tetiana-kolmychek/oceanic-awesomewm-theme, wallpapers",
-        ),
-    ]
-
-
-def textures(root: Path) -> data.Source:
-    """CC0 material textures, 128 px."""
-    return data.open_source(
-        root / "textures" / "ambientcg128" / "ambientcg128.zip",
-        "CC0-1.0",
-        title="ambientCG colour maps",
-        origin="github.com/fabien-michel/sweethome3d-textures-ambientcg (ambientCG.com)",
-    )
-
-
-@dataclass
-class PerceptualSettings:
-    """Settings of the recipe `perceptual`."""
-
-    rate: float = 3e-3
-    size: int = 128  # pixels of a crop's side
-    forced: float = 0.5  # share of the run in which each stage sees the teacher's taps
-    gram: float = 0.3  # weight of the Gram matrices' relative error
-    holdout: int = 24  # photographs and paintings kept for the card's figures
-
-
-class PerceptualRecipe(Recipe):
-    """Distil the taps of SqueezeNet 1.1 into `PerceptualNet` on photographs, paintings, textures.
-
-    Feature distillation after FitNets (Romero et al. 2015), on every tap at once: the relative
-    squared error of the features and of their Gram matrices.
-    """
-
-    name = "perceptual"
-
-    def __init__(self, settings: PerceptualSettings | None = None) -> None:
-        self.settings = settings or PerceptualSettings()
-        self.loop = LoopSettings(steps=20000, batch=16, warmup=200, ema=0.999)
-
-    def sources(self) -> list[data.Source]:
-        from triptych.training.image.style_data import paintings
-
-        root = data.data_root()
-        return [*photographs(root), *paintings(root), textures(root)]
-
-    def setup(self, device: torch.device) -> dict[str, nn.Module]:
-        pictures = []
-        for source in self.sources():
-            for _, picture in source.pictures():
-                if min(picture.size) > 512:
-                    picture = data.fit(picture, 512)
-                pictures.append(np.asarray(picture))
-        order = np.random.default_rng(0).permutation(len(pictures))
-        large = [i for i in order if min(pictures[i].shape[:2]) >= 256]
-        held = set(large[: self.settings.holdout])
-        self.held = [pictures[i] for i in held]
-        self.train = [p for i, p in enumerate(pictures) if i not in held]
-        areas = np.array([min(p.shape[0] * p.shape[1], 200_000) for p in self.train], float)
-        self.weights = areas / areas.sum()
-        self.teacher = SqueezeNet().to(device)
-        return {"net": PerceptualNet().to(device)}
-
-    def optimizers(self, modules: Mapping[str, nn.Module]) -> dict[str, torch.optim.Optimizer]:
-        rate = self.settings.rate
-        return {"net": torch.optim.AdamW(modules["net"].parameters(), rate, weight_decay=1e-4)}
-
-    def batch(self, indices: range, device: torch.device) -> Tensor:
-        size, crops = self.settings.size, []
-        for index in indices:
-            rng = np.random.default_rng((self.loop.seed, index))
-            picture = self.train[rng.choice(len(self.train), p=self.weights)]
-            zoom = rng.uniform(1.0, 2.0)
-            taken = data.crop(picture, round(size * zoom), rng)
-            small = Image.fromarray(taken).resize((size, size), Image.Resampling.BICUBIC)
-            x = np.asarray(small, np.float32) / 255
-            x = x * rng.uniform(0.6, 1.3) + rng.uniform(-0.15, 0.15)
-            if rng.random() < 0.3:  # other colours: stylised pictures have them
-                x = x[..., rng.permutation(3)] + rng.normal(0, 0.08, 3).astype(np.float32)
-            if rng.random() < 0.3:  # and other grain
-                x = x + rng.standard_normal(x.shape, np.float32) * rng.uniform(0, 0.15)
-            crops.append(np.clip(x, 0, 1).astype(np.float32))
-        stacked = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
-        return stacked.to(device, memory_format=torch.channels_last)
-
-    def loss(
-        self, part: str, modules: Mapping[str, nn.Module], batch: Tensor, progress: float
-    ) -> tuple[Tensor, dict[str, float]]:
-        with torch.no_grad():
-            wanted = self.teacher(batch)
-        # First each stage alone on the teacher's taps, which learns far faster; then end to end.
-        made = modules["net"](batch, given=wanted if progress < self.settings.forced else None)
-        features, grams = batch.new_zeros(()), batch.new_zeros(())
-        for m, w in zip(made, wanted, strict=True):
-            features = features + (m - w).float().pow(2).mean() / w.float().pow(2).mean()
-            gm, gw = gram(m), gram(w)
-            grams = grams + (gm - gw).pow(2).sum() / gw.pow(2).sum()
-        total = features + self.settings.gram * grams
-        return total, {"features": float(features.detach()), "grams": float(grams.detach())}
-
-    def export(self, modules: Mapping[str, nn.Module], run: Run, folder: Path) -> Path:
-        from triptych.training.image.perceptual_export import export_perceptual
-
-        return export_perceptual(self, modules["net"], run, folder)
-
-    def describe(self) -> dict[str, Any]:
-        return asdict(self.settings) | asdict(self.loop)
 
 
 def gram(features: Tensor) -> Tensor:

