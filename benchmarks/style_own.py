@@ -1,27 +1,32 @@
 """Own styles: what ten minutes on this machine reach, and which judge they are learned with.
 
-Each picture is learned twice or three times from the bundles that ship, for `--minutes`: with our
+Pictures never trained on are learned from the bundles that ship, for `--minutes`: with our
 own perceptual network (what a user has), with SqueezeNet 1.1 (what the library was trained with),
 and with our own network on made photographs (a user without a data folder). All are judged by
-SqueezeNet on Kodak photographs at 512 px, beside the library's own code for the same picture.
+SqueezeNet on Kodak photographs at 512 px, beside the predictor's guess that they start from and
+the mean of the library's styles.
 
-    python benchmarks/style_own.py [--minutes 10] [--styles NAME ...] [--card]
+    python benchmarks/style_own.py [--minutes 10] [--pictures 2] [--workers 2] [--card]
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import results
 import torch
+from PIL import Image
 from subjects import photographs
 
 from triptych.bundle import get_bundle, open_bundle
 from triptych.engine import Engine, Job
 from triptych.image.style import paint
 from triptych.training import data, loop
+from triptych.training.image import style_data
 from triptych.training.image.own_style import OwnStyleRecipe, OwnStyleSettings
 from triptych.training.image.perceptual import SqueezeNet
 from triptych.training.image.style import STYLE_SIDE, as_tensor
@@ -30,21 +35,23 @@ from triptych.training.image.style_loss import content_target, style_objective, 
 WAYS = {"own judge": "perceptual", "SqueezeNet": "squeezenet", "own judge, made pictures": "made"}
 
 
-def learned(picture: Path, way: str, minutes: float, place: Path) -> np.ndarray:
-    """The code 1 x C that the recipe learns from `picture` in `minutes`."""
+def learned(work: tuple[str, str, float, int, Path]) -> np.ndarray:
+    """The code 1 x C that the recipe learns from (style, way, minutes, threads, folder)."""
+    style, way, minutes, threads, place = work
+    torch.set_num_threads(threads)
     made = way == "made"
     settings = OwnStyleSettings(
-        source=[str(picture)],
+        source=[str(place / f"{style}.png")],
         name="learned",
         judge="perceptual" if made else way,
         made_photos=made,
     )
     recipe = OwnStyleRecipe(settings)
     recipe.loop.minutes, recipe.loop.picture_every = minutes, 10**9
-    run = loop.Run(place / f"{picture.stem}-{way}")
+    run = loop.Run(place / f"{style}-{way}")
     loop.fit(recipe, run)
-    print(f"{picture.stem}, {way}: {run.step} steps")
-    folder = recipe.export(loop.averaged(recipe, run), run, place / f"bundle-{picture.stem}-{way}")
+    print(f"{style}, {way}: {run.step} steps", flush=True)
+    folder = recipe.export(loop.averaged(recipe, run), run, place / f"bundle-{style}-{way}")
     with np.load(open_bundle(folder).file("codes.npz")) as stored:
         return np.asarray(stored["codes"], np.float32)
 
@@ -53,9 +60,10 @@ def main() -> None:
     """Learn each style in each way and compare it with the library's."""
     parser = results.parser(__doc__ or "")
     parser.add_argument("--minutes", type=float, default=10.0)
-    parser.add_argument("--styles", nargs="+", default=["munch_scream", "klee_red_balloon"])
+    parser.add_argument("--pictures", type=int, default=2)
     parser.add_argument("--ways", nargs="+", default=list(WAYS.values()))
     parser.add_argument("--photos", type=int, default=20)
+    parser.add_argument("--workers", type=int, default=1, help="runs side by side, which share")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     base, engine = get_bundle("style", "style"), Engine(["cpu"], options.threads)
@@ -63,48 +71,68 @@ def main() -> None:
     judge.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     with np.load(base.file("codes.npz")) as stored:
         library = stored["codes"].astype(np.float32)
-    names = [preset["name"] for preset in base.card.presets]
     photos = photographs(options.photos)
+    root = data.data_root()
+    held = style_data.split(root).held_styles[: options.pictures]
+    styles = {Path(work.file).stem: work.picture for work in held}
+
+    def objective(code: np.ndarray, style: Image.Image) -> float:
+        grams = style_targets(judge, as_tensor(data.fit(style, STYLE_SIDE)))
+        values = []
+        for photo in photos:
+            made = paint(base, photo, code, engine, Job(), 1280)[0]
+            wanted = content_target(judge, _tensor(photo))
+            with torch.no_grad():
+                values.append(float(style_objective(judge, _tensor(made), wanted, grams)[0]))
+        return float(np.mean(values))
+
+    folder = root / "styles" / "public_domain"
+    shipped = [
+        objective(library[row : row + 1], Image.open(folder / f"{name}.jpg").convert("RGB"))
+        for row, name in enumerate(style_data.LIBRARY)
+    ]
+    level = float(np.mean(shipped))
     rows = []
     ratios: dict[str, list[float]] = {way: [] for way in options.ways}
-    with tempfile.TemporaryDirectory() as place:
-        for name in options.styles:
-            picture = data.data_root() / "styles" / "public_domain" / f"{name}.jpg"
-            opened = next(data.Source(picture, "public domain").pictures())[1]
-            grams = style_targets(judge, as_tensor(data.fit(opened, STYLE_SIDE)))
-
-            def objective(code: np.ndarray, grams: list[torch.Tensor] = grams) -> float:
-                values = []
-                for photo in photos:
-                    made = paint(base, photo, code, engine, Job(), 1280)[0]
-                    wanted = content_target(judge, _tensor(photo))
-                    with torch.no_grad():
-                        values.append(
-                            float(style_objective(judge, _tensor(made), wanted, grams)[0])
-                        )
-                return float(np.mean(values))
-
-            row = names.index(name.replace("_", "-"))
-            shipped = objective(library[row : row + 1])
-            cells = [name, shipped]
-            for way in options.ways:
-                value = objective(learned(picture, way, options.minutes, Path(place)))
-                ratios[way].append(value / shipped)
-                cells += [value, value / shipped]
-            rows.append(cells)
+    works = [(style, way) for style in styles for way in options.ways]
+    threads = max(1, options.threads // options.workers)
+    with (
+        tempfile.TemporaryDirectory() as place,
+        ProcessPoolExecutor(options.workers, multiprocessing.get_context("spawn")) as pool,
+    ):
+        for name, picture in styles.items():
+            picture.save(Path(place) / f"{name}.png")
+        tasks = [(*work, options.minutes, threads, Path(place)) for work in works]
+        codes = dict(zip(works, pool.map(learned, tasks), strict=True))
+    for name, picture in styles.items():
+        guess = _guess(engine, picture)
+        cells: list[object] = [name, objective(guess, picture)]
+        for way in options.ways:
+            value = objective(codes[name, way], picture)
+            ratios[way].append(value / level)
+            cells += [value, value / level]
+        rows.append(cells)
     titles = {value: key for key, value in WAYS.items()}
-    head = ["style", "library", *(h for w in options.ways for h in (titles[w], "ratio"))]
+    head = ["picture", "predictor", *(h for w in options.ways for h in (titles[w], "ratio"))]
     mean = {way: float(np.mean(values)) for way, values in ratios.items()}
-    note = "Mean ratio to the library's objective (bar: at most 1.25): " + ", ".join(
+    note = f"The library's mean objective is {level:.3f}. "
+    note += "Mean ratio to it (bar: at most 1.25): " + ", ".join(
         f"{titles[way]} {value:.3f}" for way, value in mean.items()
     )
     results.publish(
         options,
-        f"Own style, {options.minutes:g} minutes",
+        f"Own style, {options.minutes:g} minutes on {threads} thread(s)",
         f"{results.table(head, rows)}\n\n{note}.",
     )
     figures = {f"own style / library, {titles[w]}": (v, "ratio") for w, v in mean.items()}
     results.card_metrics(options, base, figures)
+
+
+def _guess(engine: Engine, picture: Image.Image) -> np.ndarray:
+    """The predictor's code 1 x C of a picture."""
+    predict = get_bundle("style", "style").graph("predict")
+    style = as_tensor(data.fit(picture, STYLE_SIDE)).numpy()
+    return engine.run(predict, {"style": style})["code"]
 
 
 def _tensor(picture: np.ndarray) -> torch.Tensor:
