@@ -122,7 +122,7 @@ def style_sections(folder: Path) -> list[Section]:
     for preset in (first, second):
         name = preset["name"]
         file = f"colour-{name.replace('/', '-')}.jpg"
-        words = ["--style", name, "--keep-colour"]
+        words = ["--style", name, "--keep-colour", "luminance"]
         colour.figures.append(style(file, preset["title"], "colours kept", *words))
 
     sheet = Section("All styles", "What the command “triptych styles” lists.", wide=True)
