@@ -111,7 +111,7 @@ def roughness(pictures: Tensor) -> Tensor:
 class StyleRecipe(Recipe):
     """Train the generator, the predictor and the library's corrections together.
 
-    Half of the examples take a style of the library, the others any painting, also in other
+    Examples take a style of the library or (a share `any_share`) any painting, also in other
     colours and scales. Loss: `style_loss.style_objective` judged by SqueezeNet 1.1.
     """
 

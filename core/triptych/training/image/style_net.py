@@ -1,8 +1,8 @@
 """The style network: one small generator for all styles, steered by a code.
 
-The generator works on a 4 x 4 space-to-depth grid (Shi et al. 2016) and an 8 x 8 one, so that a
-1024-pixel picture costs 1/10 of the fast neural style network of Johnson et al. 2016. Its only
-style-dependent numbers are the scales and shifts of its instance normalisations (conditional
+The generator works on a 4 x 4 space-to-depth grid (Shi et al. 2016) and an 8 x 8 one, which makes
+it several times faster than the network of Johnson et al. 2016 (benchmarks/style_speed.py). Its
+only style-dependent numbers are the scales and shifts of its instance normalisations (conditional
 instance normalisation, Dumoulin et al. 2017); a predictor gives them for any picture (Ghiasi et
 al. 2017). What the normalisations measured can be held and used for all tiles of a large picture
 (thumbnail instance normalisation, Chen et al. 2022): `measure`, then `render`.
