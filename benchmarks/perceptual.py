@@ -95,7 +95,7 @@ def ranks(
     engine = Engine(["cpu"], threads=options.threads)
     styles = subjects.library(bundle.get_bundle("style", "style"))[: options.styles]
     judges: list[Taps] = [teacher, ours]
-    grams = [[style_targets(j, subjects.as_tensor(s.picture)) for s in styles] for j in judges]
+    wanted = [[style_targets(j, subjects.as_tensor(s.picture)) for s in styles] for j in judges]
     orders: list[float] = []
     own: list[list[float]] = [[], []]
     for photograph in subjects.photographs(options.rank_photographs, options.size):
@@ -111,7 +111,7 @@ def ranks(
                 owner.append((place, strength))
                 for i, judge in enumerate(judges):
                     taps = judge(made, upto=len(STYLE_TAPS))
-                    row = [objective(taps, contents[i], target) for target in grams[i]]
+                    row = [objective(taps, contents[i], target) for target in wanted[i]]
                     scores[i].append(row)
         for place in range(len(styles)):
             chosen = [n for n, (p, s) in enumerate(owner) if s == 1 or p == place]

@@ -77,13 +77,13 @@ def main() -> None:
     styles = {Path(work.file).stem: work.picture for work in held}
 
     def objective(code: np.ndarray, style: Image.Image) -> float:
-        grams = style_targets(judge, as_tensor(data.fit(style, STYLE_SIDE)))
+        targets = style_targets(judge, as_tensor(data.fit(style, STYLE_SIDE)))
         values = []
         for photo in photos:
             made = paint(base, photo, code, engine, Job(), 1280)[0]
             wanted = content_target(judge, _tensor(photo))
             with torch.no_grad():
-                values.append(float(style_objective(judge, _tensor(made), wanted, grams)[0]))
+                values.append(float(style_objective(judge, _tensor(made), wanted, targets)[0]))
         return float(np.mean(values))
 
     folder = root / "styles" / "public_domain"

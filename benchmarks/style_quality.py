@@ -27,6 +27,8 @@ from triptych import bundle
 from triptych.engine import Engine
 from triptych.training.image.perceptual import Taps
 from triptych.training.image.style_loss import (
+    BLOCK,
+    BLOCK_SHARE,
     CONTENT_TAP,
     STYLE_TAPS,
     STYLE_WEIGHT,
@@ -38,7 +40,10 @@ from triptych.training.image.style_loss import (
 STARTS = ("noise", "photograph")
 BARS = {"library": {"noise": 100, "photograph": 20}, "any": {"noise": 50, "photograph": 10}}
 SCALE = 1e6  # of the objective inside L-BFGS: its fixed thresholds are made for such a size
-OBJECTIVE = f"{STYLE_WEIGHT:g}x{','.join(f'{w:g}' for w in STYLE_TAPS)}/{CONTENT_TAP}"
+OBJECTIVE = (
+    f"{STYLE_WEIGHT:g}x{','.join(f'{w:g}' for w in STYLE_TAPS)}/{CONTENT_TAP}"
+    f" blocks {BLOCK_SHARE:g} of {BLOCK}"
+)
 NEAR = 1.5  # the clamped picture is judged once the free one comes this near to the target
 
 
@@ -63,14 +68,14 @@ class Work:
         self.photographs = subjects.photographs(self.options.photographs, self.options.size)
         self.judge = subjects.judge()
         self.engine = Engine(["cpu"], threads=self.options.threads)
-        self._grams: dict[int, list[Tensor]] = {}
+        self._wanted: dict[int, list[Tensor]] = {}
 
-    def grams(self, style: int) -> list[Tensor]:
-        """The style's Gram matrices."""
-        if style not in self._grams:
+    def wanted(self, style: int) -> list[Tensor]:
+        """What the style asks for."""
+        if style not in self._wanted:
             x = subjects.as_tensor(self.styles[style].picture)
-            self._grams = {style: style_targets(self.judge, x)}  # one is enough, and 2 MB
-        return self._grams[style]
+            self._wanted = {style: style_targets(self.judge, x)}  # one is enough, and 1.3 MB
+        return self._wanted[style]
 
     def forward(self, pair: Pair) -> dict[str, float]:
         """The objective of the task's picture and its two terms."""
@@ -79,7 +84,7 @@ class Work:
         x = subjects.as_tensor(made).clamp(0, 1)
         content = content_target(self.judge, subjects.as_tensor(photograph))
         with torch.no_grad():
-            terms = style_objective(self.judge, x, content, self.grams(pair.style))
+            terms = style_objective(self.judge, x, content, self.wanted(pair.style))
         return dict(zip(("objective", "content", "style"), map(float, terms), strict=True))
 
     def optimise(self, pair: Pair, start: str, target: float) -> list[list[float | None]]:
@@ -93,7 +98,7 @@ class Work:
         content = content_target(self.judge, photograph)
         cap = self.options.cap_noise if start == "noise" else self.options.cap_photograph
         search = None if self.options.plain else "strong_wolfe"
-        return lbfgs(self.judge, begin, content, self.grams(pair.style), target, cap, search)
+        return lbfgs(self.judge, begin, content, self.wanted(pair.style), target, cap, search)
 
 
 class _DoneError(Exception):
@@ -104,7 +109,7 @@ def lbfgs(
     judge: Taps,
     begin: Tensor,
     content: Tensor,
-    grams: Sequence[Tensor],
+    wanted: Sequence[Tensor],
     target: float,
     cap: int,
     search: str | None,
@@ -121,11 +126,11 @@ def lbfgs(
         if len(trace) >= cap:
             raise _DoneError
         x.grad = None
-        total = style_objective(judge, x, content, grams)[0]
+        total = style_objective(judge, x, content, wanted)[0]
         free, clamped = float(total.detach()), None
         if free <= NEAR * target:
             with torch.no_grad():
-                clamped = float(style_objective(judge, x.clamp(0, 1), content, grams)[0])
+                clamped = float(style_objective(judge, x.clamp(0, 1), content, wanted)[0])
         trace.append([free, clamped])
         if clamped is not None and clamped <= target:
             raise _DoneError

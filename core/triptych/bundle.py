@@ -279,16 +279,20 @@ def _read_card(folder: Path) -> Card:
         text = path.read_bytes().decode("utf-8")
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read ({one_line(error)}).") from error
-    return _parse_card(text, folder)
+    card = _parse_card(text, folder.name)
+    for relative in [*(graph.file for graph in card.graphs.values()), *card.files]:
+        _inside(folder, relative)
+    return card
 
 
-def _parse_card(text: str, folder: Path) -> Card:
-    """The card in `text`, every field of the right type and every path inside `folder`."""
+@functools.lru_cache(maxsize=64)  # every run of a task looks through all bundles
+def _parse_card(text: str, name: str) -> Card:
+    """The card in `text` of the bundle `name`, every field of the right type."""
 
     def not_json(constant: str) -> None:
         raise ValueError(f"{constant} is not JSON")
 
-    wrong = f"the card of the bundle {folder.name} is not valid"
+    wrong = f"the card of the bundle {name} is not valid"
     try:
         raw = json.loads(text, parse_constant=not_json)
         text.encode()
@@ -298,7 +302,7 @@ def _parse_card(text: str, folder: Path) -> Card:
     schema = raw.get("schema") if isinstance(raw, dict) else None
     if type(schema) is int and schema != SCHEMA:
         raise UserError(
-            f"the bundle {folder.name} has the card schema {schema} and this Triptych reads "
+            f"the bundle {name} has the card schema {schema} and this Triptych reads "
             f"{SCHEMA}: {'update Triptych' if schema > SCHEMA else 'export the bundle again'}."
         )
     try:
@@ -315,8 +319,6 @@ def _parse_card(text: str, folder: Path) -> Card:
                 raise ValueError(f"presets[{position}].thumbnail is not among the files")
     except (ValueError, OverflowError) as error:
         raise UserError(f"{wrong}: {one_line(error)}.") from error
-    for relative in [*(graph.file for graph in card.graphs.values()), *card.files]:
-        _inside(folder, relative)
     return card
 
 

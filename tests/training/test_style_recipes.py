@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from triptych import bundle, cli
@@ -24,7 +26,17 @@ from triptych.image.style import TASK
 from triptych.training import commands, loop
 from triptych.training.image import own_style, perceptual, style, style_data, style_export
 from triptych.training.image.dead_leaves import dead_leaves
-from triptych.training.image.style_loss import content_target, style_objective, style_targets
+from triptych.training.image.patch_critic import PatchCritic, hinge, score
+from triptych.training.image.perceptual import gram
+from triptych.training.image.style_loss import (
+    BLOCK_SHARE,
+    BLOCK_TAPS,
+    STYLE_TAPS,
+    _block_statistics,
+    content_target,
+    style_objective,
+    style_targets,
+)
 from triptych.training.image.style_net import StyleNet
 from triptych.training.loop import Recipe, Run
 
@@ -173,7 +185,7 @@ def stand_ins(root: Path) -> None:
         rows.append(f"{name}.jpg,Someone,1890,A title,1889,")
     (folder / "index.csv").write_text("\n".join(rows))
     fires = {3: (64, 16, 64), 4: (128, 16, 64), 6: (128, 32, 128), 7: (256, 32, 128)}
-    fires |= {9: (256, 48, 192), 10: (384, 48, 192), 11: (384, 64, 256), 12: (512, 64, 256)}
+    fires |= {9: (256, 48, 192), 10: (384, 48, 192)}
     shapes = {"features.0": (64, 3, 3, 3)}
     for number, (inputs, squeeze, expand) in fires.items():
         layer = f"features.{number}"
@@ -225,7 +237,7 @@ def trained(sets: Path) -> dict[str, tuple[Recipe, Run, Path]]:
     ("name", "figures"),
     [
         ("perceptual", {"net", "features", "grams"}),
-        ("style", {"model", "content", "style", "rough"}),
+        ("style", {"model", "critic", "content", "style", "rough", "adversarial"}),
         ("artist", {"critic", "codes", "content", "style", "adversarial"}),
     ],
 )
@@ -351,9 +363,9 @@ def test_the_objective_is_zero_for_what_is_wanted():
 
     judge, x = load_perceptual(), pictures(3)
     photo, other, wanted = x[:1], x[1:2], x[2:]
-    content, grams = content_target(judge, photo), style_targets(judge, wanted)
+    content, targets = content_target(judge, photo), style_targets(judge, wanted)
     with torch.no_grad():
-        terms = [style_objective(judge, made, content, grams) for made in (photo, wanted, other)]
+        terms = [style_objective(judge, made, content, targets) for made in (photo, wanted, other)]
     (_, same, off), (_, far, styled), (total, one, two) = (map(float, t) for t in terms)
     assert same == pytest.approx(0, abs=1e-9)
     assert styled == pytest.approx(0, abs=1e-9)
@@ -361,8 +373,78 @@ def test_the_objective_is_zero_for_what_is_wanted():
     assert total > one
     # Each picture of a batch has the terms that it has alone.
     with torch.no_grad():
-        both = style_objective(judge, torch.cat([photo, other]), content, grams)
+        both = style_objective(judge, torch.cat([photo, other]), content, targets)
     assert both[2].tolist() == pytest.approx([off, two], rel=1e-3)
+
+
+@torch.no_grad()
+def test_a_flat_picture_has_no_checkerboard():
+    """Far from the border a generator of any weights paints a flat picture flat."""
+    for seed in range(3):
+        torch.manual_seed(seed)
+        net = StyleNet()
+        code = net.plain_code() + 0.5 * torch.randn(1, net.code_size)
+        affine = net.measure(pictures(1, 256, 256), code)
+        made = net.render(torch.full((1, 3, 256, 256), 0.4), affine)[..., 112:144, 112:144]
+        assert float(made.amax((2, 3)).sub(made.amin((2, 3))).max()) < 1e-4
+
+
+def test_what_blocks_lack_is_bounded():
+    """A block far too busy costs no more than an empty one: its content need not go."""
+    from triptych.training.image.perceptual_export import load_perceptual
+
+    judge, photo = load_perceptual(), pictures(1)
+    calm = style_targets(judge, 0.5 + 0.02 * (pictures(2)[1:] - 0.5))
+    content = content_target(judge, photo)
+    with torch.no_grad():
+        total = float(style_objective(judge, photo, content, calm)[2])
+        grams = [gram(tap) for tap in judge(photo)]
+        most = 0.0
+        for place, (weight, g, w) in enumerate(zip(STYLE_TAPS, grams, calm, strict=False)):
+            error = float((g - w).pow(2).sum() / w.pow(2).sum())
+            if place < BLOCK_TAPS:
+                error = (1 - BLOCK_SHARE) * error + BLOCK_SHARE
+            most += weight / sum(STYLE_TAPS) * error
+    assert 2 < total <= 1.02 * most
+
+
+@given(
+    high=st.integers(8, 60),
+    wide=st.integers(8, 60),
+    side=st.integers(4, 30),
+    seed=st.integers(0, 9),
+)
+def test_blocks_are_parts_of_the_tap(high: int, wide: int, side: int, seed: int):
+    tap = torch.rand(2, 3, high, wide, generator=torch.Generator().manual_seed(seed))
+    grams, within = _block_statistics(tap, side)
+    rows, columns = max(1, round(high / side)), max(1, round(wide / side))
+    assert grams.shape == within.shape == (2, rows * columns, 3, 3)
+    tall, broad = high // rows, wide // columns
+    taken = tap[..., : rows * tall, : columns * broad]
+    torch.testing.assert_close(grams.mean(1), gram(taken), atol=1e-4, rtol=1e-4)
+    row, column = rows - 1, columns // 2
+    part = taken[..., row * tall : (row + 1) * tall, column * broad : (column + 1) * broad]
+    covariance = torch.cov(part[1].flatten(1), correction=0)
+    torch.testing.assert_close(within[1, row * columns + column], covariance, atol=1e-4, rtol=1e-4)
+
+
+def test_the_critic_scores_each_picture_as_its_own_subject():
+    torch.manual_seed(0)
+    critic = PatchCritic(3)
+    taps = [torch.rand(2, c, 8, 8) for c in perceptual.CHANNELS]
+    both = critic(taps, torch.tensor([2, 0]))
+    alone = critic([t[:1] for t in taps], torch.tensor([2]))
+    for one, other in zip(both, alone, strict=True):
+        torch.testing.assert_close(one[:1], other)
+    others = critic(taps, torch.tensor([1, 1]))
+    assert all(not torch.allclose(a, b) for a, b in zip(both, others, strict=True))
+    assert score(both).shape == (2,)
+
+
+def test_hinge_is_zero_where_both_are_told_apart():
+    sure, wrong = [torch.full((2, 4, 4), 1.5)], [torch.full((2, 4, 4), -1.5)]
+    assert hinge(sure, wrong).tolist() == [0, 0]
+    assert hinge(wrong, sure).tolist() == pytest.approx([5, 5])
 
 
 def test_roughness_is_what_a_checkerboard_has():

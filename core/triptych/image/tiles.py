@@ -67,8 +67,7 @@ def tile_map(
             job.progress(done / len(corners), f"tile {done + 1} of {len(corners)}")
         rows = _piece(top, step_y, margin, edge, _round_up(height, multiple))
         columns = _piece(left, step_x, margin, edge, _round_up(width, multiple))
-        piece = picture[_mirrored(rows, height)[:, None], _mirrored(columns, width)]
-        made = function(np.ascontiguousarray(piece))
+        made = function(_cut(picture, rows, columns))
         if made.ndim != 3 or made.shape[:2] != (scale * len(rows), scale * len(columns)):
             raise ValueError(
                 f"a piece of {len(rows)} x {len(columns)} px at scale {scale} became {made.shape}"
@@ -80,7 +79,9 @@ def tile_map(
             scale * (top - rows.start) : scale * (bottom - rows.start),
             scale * (left - columns.start) : scale * (right - columns.start),
         ]
-        result[scale * top : scale * bottom, scale * left : scale * right] = core
+        place = result[scale * top : scale * bottom, scale * left : scale * right]
+        for channel in range(core.shape[2]):  # twice as fast as all at once from N x C x H x W
+            place[..., channel] = core[..., channel]
     if job is not None:
         job.progress(1.0)
     assert result is not None
@@ -104,9 +105,10 @@ def _piece(start: int, step: int, margin: int, edge: int, size: int) -> range:
     return range(first, first + length)
 
 
-def _mirrored(span: range, size: int) -> NDArray[np.intp]:
-    """Indices into an axis that is mirrored about its ends, as often as needed."""
-    if size == 1:
-        return np.zeros(len(span), np.intp)
-    index = np.arange(span.start, span.stop) % (2 * size - 2)
-    return np.minimum(index, 2 * size - 2 - index)
+def _cut(picture: Floats, rows: range, columns: range) -> Floats:
+    """A contiguous copy of these rows and columns of the picture, mirrored beyond its edges."""
+    inside, beyond = [], []
+    for span, size in zip((rows, columns), picture.shape, strict=False):
+        inside.append(slice(max(0, span.start), span.stop))
+        beyond.append((max(0, -span.start), max(0, span.stop - size)))
+    return np.ascontiguousarray(np.pad(picture[tuple(inside)], [*beyond, (0, 0)], mode="reflect"))

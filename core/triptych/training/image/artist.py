@@ -1,10 +1,9 @@
 """The recipe `artist`: a painter's manner, learned adversarially from a body of work.
 
-The generator is the style network with a code per artist; a patch discriminator sees crops of the
-artist's paintings. It works on frozen features of our perceptual network (Sauer et al. 2021), which
-keeps it from memorising a dozen paintings, and is trained with the hinge loss (Lim & Ye 2017)
-rather than WGAN-GP: the gradient penalty needs a second backward pass through the features, three
-times the work on a CPU, and guards against an instability that frozen features do not show.
+The generator is the style network with a code per artist; a patch discriminator (`patch_critic`)
+sees crops of the artist's paintings. It is trained with the hinge loss rather than WGAN-GP: the
+gradient penalty needs a second backward pass through the features, three times the work on a CPU,
+and guards against an instability that frozen features do not show.
 """
 
 from __future__ import annotations
@@ -17,14 +16,14 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
 from triptych.training import data, export
 from triptych.training.image import sets, style_data
 from triptych.training.image.own_style import Codes
-from triptych.training.image.perceptual import CHANNELS, Taps
+from triptych.training.image.patch_critic import PatchCritic, hinge, score
+from triptych.training.image.perceptual import Taps
 from triptych.training.image.perceptual_export import load_perceptual
 from triptych.training.image.style import STYLE_SIDE, as_picture, as_tensor, content_pictures
 from triptych.training.image.style_export import load_style, write_codes
@@ -36,8 +35,6 @@ from triptych.training.image.style_loss import (
     style_terms,
 )
 from triptych.training.loop import LoopSettings, Recipe, Run
-
-_JUDGED = (1, 2, 3)  # taps that the discriminator sees
 
 
 @dataclass
@@ -52,32 +49,10 @@ class ArtistSettings:
     base: str = ""  # folder of the style network's bundle; empty: the one that ships
 
 
-class PatchCritic(nn.Module):
-    """Feature maps of a picture to one score per patch, tap and artist: list of N x h x w."""
-
-    def __init__(self, artists: int, width: int = 64) -> None:
-        super().__init__()
-        self.heads = nn.ModuleList(
-            nn.Sequential(
-                nn.Conv2d(CHANNELS[tap], width, 1),
-                nn.LeakyReLU(0.2),
-                nn.Conv2d(width, width, 3, padding=1),
-                nn.LeakyReLU(0.2),
-                nn.Conv2d(width, artists, 1),
-            )
-            for tap in _JUDGED
-        )
-
-    def forward(self, taps: list[Tensor], which: Tensor) -> list[Tensor]:
-        rows = torch.arange(len(which), device=which.device)
-        pairs = zip(self.heads, _JUDGED, strict=True)
-        return [head(taps[tap])[rows, which].float() for head, tap in pairs]
-
-
 class ArtistRecipe(Recipe):
     """Learn a code for each artist of `style_data.ARTISTS` against one patch discriminator.
 
-    Loss of the codes: content, a share of the style term towards the artist's mean Gram matrices,
+    Loss of the codes: content, a share of the style term towards the artist's mean targets,
     and the hinge generator term. Every second painting of an artist is never seen here.
     """
 
@@ -99,13 +74,13 @@ class ArtistRecipe(Recipe):
         self.crops = {
             k: [np.asarray(data.fit(p.picture, 400)) for p in v] for k, v in self.works.items()
         }
-        codes, self.grams = [], []
+        codes, self.wanted = [], []
         with torch.no_grad():
             for paintings in self.works.values():
                 xs = [as_tensor(data.fit(p.picture, STYLE_SIDE)) for p in paintings]
                 codes.append(torch.cat([model.predictor(statistics(x)) for x in xs]).mean(0))
-                grams = [style_targets(self.judge, x) for x in xs]
-                self.grams.append([torch.cat(tap).mean(0) for tap in zip(*grams, strict=True)])
+                wanted = [style_targets(self.judge, x) for x in xs]
+                self.wanted.append([torch.cat(one).mean(0) for one in zip(*wanted, strict=True)])
         self.contents = content_pictures(sets.photographs(root))
         if self.loop.precision.startswith("bf16"):
             self.judge.to(torch.bfloat16)
@@ -159,25 +134,17 @@ class ArtistRecipe(Recipe):
             with torch.no_grad():
                 false = self.judge(modules["codes"](photos, which))
                 true = self.judge(paintings)
-            scores = zip(
-                modules["critic"](true, which), modules["critic"](false, which), strict=True
-            )
-            return sum(
-                (F.relu(1 - t).mean() + F.relu(1 + f).mean() for t, f in scores),
-                start=photos.new_zeros(()),
-            ), {}
+            critic = modules["critic"]
+            return hinge(critic(true, which), critic(false, which)).mean(), {}
         made = modules["codes"](photos, which)
-        grams = [
-            torch.stack([self.grams[a][tap] for a in which.tolist()]).to(photos.device)
-            for tap in range(len(STYLE_TAPS))
-        ]
+        each = (self.wanted[artist] for artist in which.tolist())
+        wanted = [torch.stack(one).to(photos.device) for one in zip(*each, strict=True)]
         taps = self.judge(made, upto=len(STYLE_TAPS))
-        content, style = style_terms(taps, content_target(self.judge, photos), grams)
+        content, style = style_terms(taps, content_target(self.judge, photos), wanted)
         total = (content + settings.style * STYLE_WEIGHT * style).mean()
         figures = {"content": float(content.detach().mean()), "style": float(style.detach().mean())}
         if settings.adversarial:
-            fooled = [-s.mean() for s in modules["critic"](taps, which)]
-            adversarial = sum(fooled, start=photos.new_zeros(())) / len(fooled)
+            adversarial = -score(modules["critic"](taps, which)).mean()
             figures["adversarial"] = float(adversarial.detach())
             total = total + settings.adversarial * adversarial
         return total, figures

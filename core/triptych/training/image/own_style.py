@@ -65,7 +65,7 @@ class OwnStyleSettings:
 
 class OwnStyleRecipe(Recipe):
     """Learn a code from one or several pictures: the objective of the library's styles, with the
-    mean of the pictures' Gram matrices as target, from the predictor's guess on.
+    mean of the pictures' targets as target, from the predictor's guess on.
     """
 
     name = "own-style"
@@ -94,13 +94,13 @@ class OwnStyleRecipe(Recipe):
         own = self.settings.judge != "squeezenet"
         self.judge: Taps = load_perceptual() if own else SqueezeNet()
         self.pictures = [p for s in self.sources() for _, p in s.pictures()][:MAX_PICTURES]
-        codes, grams = [], []
+        codes, wanted = [], []
         with torch.no_grad():
             for picture in self.pictures:
                 x = as_tensor(_bounded(picture))
                 codes.append(model.predictor(statistics(x)))
-                grams.append(style_targets(self.judge, x))
-        self.grams = [torch.stack(tap).mean(0) for tap in zip(*grams, strict=True)]
+                wanted.append(style_targets(self.judge, x))
+        self.wanted = [torch.stack(one).mean(0) for one in zip(*wanted, strict=True)]
         self.contents = self._contents()
         if self.loop.precision.startswith("bf16"):
             self.judge.to(torch.bfloat16)
@@ -137,9 +137,9 @@ class OwnStyleRecipe(Recipe):
         self, part: str, modules: Mapping[str, nn.Module], batch: Tensor, progress: float
     ) -> tuple[Tensor, dict[str, float]]:
         made = modules["codes"](batch, torch.zeros(len(batch), dtype=torch.long))
-        grams = [g.to(batch.device) for g in self.grams]
+        wanted = [w.to(batch.device) for w in self.wanted]
         total, content, style = style_objective(
-            self.judge, made, content_target(self.judge, batch), grams
+            self.judge, made, content_target(self.judge, batch), wanted
         )
         figures = {"content": float(content.detach().mean()), "style": float(style.detach().mean())}
         return total.mean(), figures

@@ -1,6 +1,6 @@
 """Perceptual features: SqueezeNet 1.1 (Iandola et al. 2016) and our own network distilled from it.
 
-Both map RGB pictures in 0..1 (N x 3 x H x W) to five feature maps, the *taps*, scaled so that each
+Both map RGB pictures in 0..1 (N x 3 x H x W) to four feature maps, the *taps*, scaled so that each
 tap's mean square is about 1 on photographs. Losses work on the taps of either network.
 """
 
@@ -17,13 +17,13 @@ from torch import Tensor, nn
 from triptych.errors import UserError
 from triptych.training import data
 
-TAPS = ("conv1", "fire3", "fire5", "fire7", "fire9")
-CHANNELS = (64, 128, 256, 384, 512)
-STRIDES = (2, 4, 8, 16, 16)
+TAPS = ("conv1", "fire3", "fire5", "fire7")
+CHANNELS = (64, 128, 256, 384)
+STRIDES = (2, 4, 8, 16)
 
 
 class Taps(nn.Module):
-    """A feature network: RGB 0..1 to the five taps, each divided by its `scale`."""
+    """A feature network: RGB 0..1 to the four taps, each divided by its `scale`."""
 
     scale: Tensor
 
@@ -59,7 +59,7 @@ def _pool() -> nn.Module:
 
 
 class SqueezeNet(Taps):
-    """The convolutional part of SqueezeNet 1.1 with its authors' ImageNet weights (BSD).
+    """The first six fire modules of SqueezeNet 1.1 with its authors' ImageNet weights (BSD).
 
     Used as teacher and as judge; never shipped.
     """
@@ -67,7 +67,7 @@ class SqueezeNet(Taps):
     def __init__(self, weights: Path | None = None) -> None:
         super().__init__()
         fires = [(64, 16, 64), (128, 16, 64), (128, 32, 128), (256, 32, 128)]
-        fires += [(256, 48, 192), (384, 48, 192), (384, 64, 256), (512, 64, 256)]
+        fires += [(256, 48, 192), (384, 48, 192)]
         f = [Fire(*sizes) for sizes in fires]
         conv = nn.Conv2d(3, 64, 3, stride=2)
         self.stages = nn.ModuleList(
@@ -76,7 +76,6 @@ class SqueezeNet(Taps):
                 nn.Sequential(_pool(), f[0], f[1]),
                 nn.Sequential(_pool(), f[2], f[3]),
                 nn.Sequential(_pool(), f[4], f[5]),
-                nn.Sequential(f[6], f[7]),
             ]
         )
         path = weights or (
@@ -85,7 +84,7 @@ class SqueezeNet(Taps):
         if not path.is_file():
             raise UserError(f"the SqueezeNet weights {path.name} are not in the data folder")
         values = np.load(path)
-        numbers = (3, 4, 6, 7, 9, 10, 11, 12)
+        numbers = (3, 4, 6, 7, 9, 10)
         names = {"features.0": conv} | {
             f"features.{n}.{part}": getattr(fire, part)
             for n, fire in zip(numbers, f, strict=True)
@@ -109,7 +108,7 @@ class SqueezeNet(Taps):
         return found
 
 
-SQUEEZENET_SCALE = (35.76, 57.87, 43.32, 25.31, 10.14)
+SQUEEZENET_SCALE = (35.76, 57.87, 43.32, 25.31)
 
 
 class PerceptualNet(Taps):
@@ -118,12 +117,11 @@ class PerceptualNet(Taps):
     Trained from random weights to reproduce the taps of SqueezeNet 1.1.
     """
 
-    def __init__(self, squeeze: Sequence[int] = (32, 48, 64, 64)) -> None:
+    def __init__(self, squeeze: Sequence[int] = (32, 64, 96)) -> None:
         super().__init__()
         stages = [nn.Sequential(nn.Conv2d(3, CHANNELS[0], 3, stride=2), nn.ReLU())]
         for index, inner in enumerate(squeeze):
-            layers: list[nn.Module] = [_pool()] if index < 3 else []
-            layers += [nn.Conv2d(CHANNELS[index], inner, 1), nn.ReLU()]
+            layers: list[nn.Module] = [_pool(), nn.Conv2d(CHANNELS[index], inner, 1), nn.ReLU()]
             layers += [nn.Conv2d(inner, inner, 3, padding=1), nn.ReLU()]
             layers += [nn.Conv2d(inner, CHANNELS[index + 1], 3, padding=1), nn.ReLU()]
             stages.append(nn.Sequential(*layers))

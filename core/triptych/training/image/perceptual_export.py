@@ -45,7 +45,7 @@ def export_perceptual(net: nn.Module, folder: Path, **facts: Any) -> Path:
         authors=["The Triptych developers"],
         created=export.today(),
         notes=(
-            "A small network of our own, trained from random weights to reproduce five feature "
+            "A small network of our own, trained from random weights to reproduce four feature "
             "maps of SqueezeNet 1.1 (Iandola et al. 2016; ImageNet weights by its authors, BSD), "
             "so that styles can be learned offline. The teacher does not ship."
         ),

@@ -28,6 +28,8 @@ def photographs(root: Path) -> list[data.Source]:
             "CC0-1.0",
             title="Sea and coast photographs",
             origin="github.com/tetiana-kolmychek/oceanic-awesomewm-theme, wallpapers",
+            note="without 315998.jpg, the photograph that ships: it shall show what is unseen",
+            keep=lambda name: not name.endswith("315998.jpg"),
         ),
     ]
 

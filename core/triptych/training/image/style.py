@@ -16,17 +16,21 @@ from torch import Tensor, nn
 
 from triptych.training import data, export
 from triptych.training.image import sets, style_data
+from triptych.training.image.patch_critic import PatchCritic, hinge, score
 from triptych.training.image.perceptual import PerceptualNet, SqueezeNet, Taps
 from triptych.training.image.perceptual_export import load_perceptual
 from triptych.training.image.style_export import export_style, load_style
 from triptych.training.image.style_loss import (
-    STYLE_TAPS,
+    BLOCK,
+    BLOCK_TAPS,
+    STYLE_WEIGHT,
     content_target,
-    style_objective,
     style_targets,
+    style_terms,
 )
 from triptych.training.image.style_net import StyleModel, StyleStatistics
 from triptych.training.loop import LoopSettings, Recipe, Run
+from triptych.training.muon import MuonAdam
 
 STYLE_SIDE = 512  # pixels of a style picture's short side: what the styles' brush size refers to
 
@@ -35,27 +39,29 @@ STYLE_SIDE = 512  # pixels of a style picture's short side: what the styles' bru
 class StyleSettings:
     """Settings of the recipe `style`."""
 
-    rate: float = 1e-3
-    size: int = 192  # pixels of a crop's side
-    any_share: float = 0.4  # share of examples whose style is not of the library
+    rate: float = 3e-3  # of the generator's convolutions and the library's corrections
+    size: int = 256  # pixels of a crop's side
+    any_share: float = 0.3  # share of examples whose style is not of the library
     variants: int = 4  # augmented versions of each painting
     smooth: float = 2.0  # weight of `roughness`
+    adversarial: float = 0.3  # weight of the library's adversarial term
+    critic_rate: float = 1e-3
     perceptual: str = ""  # folder of the perceptual network's bundle; empty: the one that ships
     start: str = ""  # folder of a style bundle to start from
 
 
 class StyleBank:
-    """Style statistics and Gram matrices, computed once for every style picture in use."""
+    """Style statistics and targets, computed once for every style picture in use."""
 
     def __init__(self, count: int, statistics: int) -> None:
         self.statistics = torch.zeros(count, statistics)
-        self.grams: list[list[Tensor]] = []
+        self.wanted: list[list[Tensor]] = []
 
     def targets(self, rows: list[int], device: torch.device) -> list[Tensor]:
-        """Gram matrices of these styles, one N x C x C tensor for each tap."""
+        """`style_targets` of these styles, each N x C x C."""
         return [
-            torch.stack([self.grams[r][tap] for r in rows]).to(device).float()
-            for tap in range(len(STYLE_TAPS))
+            torch.stack(one).to(device).float()
+            for one in zip(*(self.wanted[r] for r in rows), strict=True)
         ]
 
 
@@ -112,14 +118,16 @@ class StyleRecipe(Recipe):
     """Train the generator, the predictor and the library's corrections together.
 
     Examples take a style of the library or (a share `any_share`) any painting, also in other
-    colours and scales. Loss: `style_loss.style_objective` judged by SqueezeNet 1.1.
+    colours and scales. Loss: `style_loss` judged by SqueezeNet 1.1, and for the library's styles a
+    patch discriminator of each painting (see `patch_critic`), which sees the grids
+    and blotches that Gram matrices do not.
     """
 
     name = "style"
 
     def __init__(self, settings: StyleSettings | None = None) -> None:
         self.settings = settings or StyleSettings()
-        self.loop = LoopSettings(steps=40000, batch=8, warmup=200, ema=0.998, clip=1.0)
+        self.loop = LoopSettings(steps=40000, batch=4, warmup=200, ema=0.998, clip=1.0)
 
     def sources(self) -> list[data.Source]:
         root = data.data_root()
@@ -132,13 +140,13 @@ class StyleRecipe(Recipe):
     def setup(self, device: torch.device) -> dict[str, nn.Module]:
         root = data.data_root()
         self.judge: Taps = SqueezeNet()
-        self.judge.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.contents = content_pictures(sets.photographs(root))
         start = load_style(Path(self.settings.start)) if self.settings.start else None
         self.statistics = start[1] if start else StyleStatistics(self.features())
         self.bank = self._bank(root)
         if self.loop.precision.startswith("bf16"):  # autocast would cast its frozen weights anew
             self.judge.to(torch.bfloat16)
+        self.judge.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         model = StyleModel(self.statistics.size, len(style_data.LIBRARY))
         if start:
             model.net.load_state_dict(start[0].net.state_dict())
@@ -147,11 +155,14 @@ class StyleRecipe(Recipe):
                 known = model.predictor(self.bank.statistics[: len(model.corrections)])
                 model.corrections.copy_(torch.from_numpy(start[2]) - known)
         model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return {"model": model}
+        self.painted: list[list[Tensor]] = []
+        return {"model": model, "critic": PatchCritic(len(style_data.LIBRARY)).to(device)}
 
     def _bank(self, root: Path) -> StyleBank:
         mark = hashlib.sha256(
-            repr((self.settings.variants, STYLE_SIDE, style_data.LIBRARY)).encode()
+            repr(
+                (self.settings.variants, STYLE_SIDE, BLOCK, BLOCK_TAPS, style_data.LIBRARY)
+            ).encode()
         )
         for value in self.statistics.features.state_dict().values():
             mark.update(value.numpy().tobytes())
@@ -161,51 +172,59 @@ class StyleRecipe(Recipe):
             for n in style_data.LIBRARY
         ]
         self.library_pictures = pictures
+        self.paintings = [np.asarray(data.fit(p, STYLE_SIDE)) for p in pictures]
         if cache.is_file():
             saved = torch.load(cache, weights_only=True)
         else:
-            styles = [np.asarray(data.fit(p, STYLE_SIDE)) for p in pictures]
+            styles = list(self.paintings)
             for index, painting in enumerate(style_data.split(root).styles):
                 styles.append(np.asarray(data.fit(painting.picture, STYLE_SIDE)))
                 for variant in range(self.settings.variants - 1):
                     rng = np.random.default_rng((17, index, variant))
                     styles.append(augmented(painting.picture, rng))
-            raw, grams = [], []
+            raw, wanted = [], []
             with torch.no_grad():
                 for style in styles:
                     x = as_tensor(style)
                     raw.append(self.statistics.raw(x))
-                    grams.append([g[0].half() for g in style_targets(self.judge.cpu(), x)])
-            saved = {"raw": torch.cat(raw), "grams": grams}
+                    wanted.append([t[0].half() for t in style_targets(self.judge, x)])
+            saved = {"raw": torch.cat(raw), "wanted": wanted}
             torch.save(saved, cache)
         raw = saved["raw"]
         self.statistics.mean.copy_(raw.mean(0))
         self.statistics.deviation.copy_(raw.std(0) + 1e-4)
         bank = StyleBank(len(raw), self.statistics.size)
         bank.statistics = ((raw - raw.mean(0)) / (raw.std(0) + 1e-4)).clamp(-5, 5)
-        bank.grams = saved["grams"]
+        bank.wanted = saved["wanted"]
         return bank
 
     def optimizers(self, modules: Mapping[str, nn.Module]) -> dict[str, torch.optim.Optimizer]:
         model, rate = modules["model"], self.settings.rate
         assert isinstance(model, StyleModel)
+        net = list(model.net.parameters())
         groups = [
-            {"params": list(model.net.parameters()), "lr": rate},
-            {"params": list(model.predictor.parameters()), "lr": rate * 0.3},
-            {"params": [model.corrections], "lr": rate * 3},
+            {"params": [p for p in net if p.ndim > 1], "lr": rate, "muon": True},
+            {"params": [p for p in net if p.ndim == 1], "lr": rate / 3},
+            {"params": list(model.predictor.parameters()), "lr": rate / 10},
+            {"params": [model.corrections], "lr": rate},
         ]
-        return {"model": torch.optim.Adam(groups, betas=(0.9, 0.99))}
+        critic = torch.optim.Adam(
+            modules["critic"].parameters(), self.settings.critic_rate, betas=(0.5, 0.99)
+        )
+        return {"model": MuonAdam(groups, betas=(0.9, 0.99)), "critic": critic}
 
     def batch(self, indices: range, device: torch.device) -> Any:
         library = len(style_data.LIBRARY)
-        crops, rows = [], []
+        crops, rows, paintings = [], [], []
         for index in indices:
             rng = np.random.default_rng((self.loop.seed, index))
             content = self.contents[int(rng.integers(len(self.contents)))]
             crops.append(data.crop(content, self.settings.size, rng))
             any_picture = rng.random() < self.settings.any_share
-            low, high = (library, len(self.bank.grams)) if any_picture else (0, library)
+            low, high = (library, len(self.bank.wanted)) if any_picture else (0, library)
             rows.append(int(rng.integers(low, high)))
+            painting = self.paintings[rows[-1] % library]  # one of any picture is not looked at
+            paintings.append(data.crop(painting, self.settings.size, rng))
         pictures = torch.cat([as_tensor(c) for c in crops])
         places = torch.tensor([r if r < library else -1 for r in rows])
         return (
@@ -213,27 +232,39 @@ class StyleRecipe(Recipe):
             self.bank.statistics[rows].to(device),
             places.to(device),
             self.bank.targets(rows, device),
+            torch.cat([as_tensor(p) for p in paintings]).to(
+                device, memory_format=torch.channels_last
+            ),
         )
 
     def loss(
         self, part: str, modules: Mapping[str, nn.Module], batch: Any, progress: float
     ) -> tuple[Tensor, dict[str, float]]:
-        pictures, statistics, places, grams = batch
+        pictures, statistics, places, wanted, paintings = batch
+        known, critic = places >= 0, modules["critic"]
+        if part == "critic":
+            with torch.no_grad():
+                true = self.judge(paintings)
+            which, false = places.clamp(min=0), self.painted.pop(0)
+            return (hinge(critic(true, which), critic(false, which)) * known).mean(), {}
         made = modules["model"](pictures, statistics, places)
         # The generator's 4-pixel grid must not stand still on the judge's 2-pixel grid: a pattern
         # that only fits one alignment of the two would pay, and shows as a checkerboard.
         dy, dx = torch.randint(0, 4, (2,)).tolist()
-        shifted = made[..., dy:, dx:]
-        total, content, style = style_objective(
-            self.judge, shifted, content_target(self.judge, pictures[..., dy:, dx:]), grams
+        taps = self.judge(made[..., dy:, dx:])
+        content, style = style_terms(
+            taps, content_target(self.judge, pictures[..., dy:, dx:]), wanted
         )
+        total = content + STYLE_WEIGHT * style
         rough = self.settings.smooth * roughness(made)
-        known = places >= 0
+        adversarial = (-score(critic(taps, places.clamp(min=0))) * known).mean()
+        self.painted.append([tap.detach() for tap in taps])
         figures = {"content": float(content.detach().mean()), "style": float(style.detach().mean())}
         if known.any() and not known.all():
             figures["library"] = float(total.detach()[known].mean())
             figures["any"] = float(total.detach()[~known].mean())
-        return total.mean() + rough, figures | {"rough": float(rough.detach())}
+        figures |= {"rough": float(rough.detach()), "adversarial": float(adversarial.detach())}
+        return total.mean() + rough + self.settings.adversarial * adversarial, figures
 
     @torch.no_grad()
     def sample(self, modules: Mapping[str, nn.Module]) -> Image.Image | None:
@@ -243,7 +274,7 @@ class StyleRecipe(Recipe):
         sheet = Image.new("RGB", (6 * 192, 8 * 192))
         for place in range(48):
             content = self.contents[(place * 37) % len(self.contents)][:384, :384]
-            stride = (len(self.bank.grams) - library) // (48 - library)
+            stride = (len(self.bank.wanted) - library) // (48 - library)
             row = place if place < library else library + stride * (place - library)
             index = torch.tensor([place if place < library else -1], device=device)
             x = as_tensor(content).to(device)

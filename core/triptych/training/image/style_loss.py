@@ -3,34 +3,42 @@
 Content: the mean squared error of the fire5 tap against the photograph's; a tap's mean square is 1
 over photographs, but not over each crop, or a flat sky would weigh more than all else.
 
-Style: the weighted mean over four taps of the Gram matrices' squared error against the style's,
-relative to the style's, half of it for the whole picture and half for each block of BLOCK px: a
-picture that is a photograph here and a patch of brush strokes there is not painted, though its Gram
-matrix as a whole may be right. The deepest tap is left out and the next one counts less: on a crop
-their Gram matrices have few positions to average over, so that most of their error is chance and
-only blurs the content. One weight balances all styles (after Gatys et al. 2016).
+Style: the weighted mean over four taps of two squared errors against the style: that of the Gram
+matrices of the whole picture, and that of the covariances within each block of BLOCK px. The second
+one asks for the brush everywhere: a picture that is a photograph here and a patch of strokes there
+is not painted, though its Gram matrix as a whole may be right. It does not ask for the style's
+colours everywhere, which would be blotches, and it is bounded, or the busiest block would have to
+lose its content. The deepest tap counts less and has no blocks: on a crop its matrix has few
+positions to average over, so that much of its error is chance and only blurs the content. One
+weight balances all styles (after Gatys et al. 2016).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from triptych.training.image.perceptual import STRIDES, Taps, gram
+from triptych.training.image.perceptual import STRIDES, Taps
 
 CONTENT_TAP = 2
 STYLE_TAPS = (1.0, 1.0, 1.0, 0.3)  # weights of conv1, fire3, fire5, fire7
 STYLE_WEIGHT = 3.0
 BLOCK = 96  # pixels of the side of a block, about
 BLOCK_TAPS = 3  # the first ones, which have enough positions in a block
+BLOCK_SHARE = 0.3  # of a tap's error
 
 
 def style_targets(judge: Taps, style: Tensor) -> list[Tensor]:
-    """Gram matrices (1 x C x C each) of a style picture 1 x 3 x H x W."""
+    """What a style picture 1 x 3 x H x W asks for: the Gram matrix of each tap, then the mean
+    covariance within blocks of each of the first `BLOCK_TAPS` taps; 1 x C x C each."""
     with torch.no_grad():
-        return [gram(tap.float()) for tap in judge(style, upto=len(STYLE_TAPS))]
+        taps = judge(style, upto=len(STYLE_TAPS))
+        found = [_block_statistics(tap.float(), _side(place)) for place, tap in enumerate(taps)]
+    means, within = zip(*found, strict=True)
+    return [g.mean(1) for g in means] + [c.mean(1) for c in within[:BLOCK_TAPS]]
 
 
 def content_target(judge: Taps, picture: Tensor) -> Tensor:
@@ -39,39 +47,62 @@ def content_target(judge: Taps, picture: Tensor) -> Tensor:
         return judge(picture, upto=CONTENT_TAP + 1)[CONTENT_TAP]
 
 
-def _gram_error(tap: Tensor, wanted: Tensor) -> Tensor:
-    return (gram(tap) - wanted).pow(2).sum((1, 2)) / wanted.pow(2).sum((1, 2))
+def _side(place: int) -> float:
+    """The side of a block in positions of the tap at this place."""
+    return BLOCK / STRIDES[place] if place < BLOCK_TAPS else math.inf
 
 
-def _block_error(tap: Tensor, wanted: Tensor, side: float) -> Tensor:
-    """The mean of the Gram errors of blocks of about `side` x `side` positions, of shape N."""
+def _block_statistics(tap: Tensor, side: float) -> tuple[Tensor, Tensor]:
+    """Gram matrices and covariances (N x B x C x C each) of the tap's blocks of about `side` x
+    `side` positions. The few positions that no block takes are left out (fewer than there are
+    blocks on that side), so that the whole picture's Gram matrix is the mean of the blocks'."""
     rows, columns = (max(1, round(size / side)) for size in tap.shape[2:])
     high, wide = tap.shape[2] // rows, tap.shape[3] // columns
     blocks = tap[..., : rows * high, : columns * wide]
     blocks = blocks.unflatten(3, (columns, wide)).unflatten(2, (rows, high))
-    blocks = blocks.permute(0, 2, 4, 1, 3, 5).flatten(0, 2)
-    count = rows * columns
-    wanted = wanted.expand(tap.shape[0], -1, -1).repeat_interleave(count, 0)
-    return _gram_error(blocks, wanted).unflatten(0, (-1, count)).mean(1)
+    flat = blocks.permute(0, 2, 4, 3, 5, 1).flatten(3, 4).flatten(1, 2)  # N x B x positions x C
+    mean = flat.mean(2, keepdim=True)
+    centred = flat - mean
+    within = (centred.transpose(2, 3) @ centred).float() / (high * wide)
+    return within + mean.float().transpose(2, 3) * mean.float(), within
+
+
+def _gram_error(found: Tensor, wanted: Tensor) -> Tensor:
+    """The squared error of N x C x C relative to what is wanted: N."""
+    return (found - wanted).pow(2).sum((1, 2)) / wanted.pow(2).sum((1, 2))
+
+
+def _within_error(found: Tensor, wanted: Tensor) -> Tensor:
+    """The mean over blocks of the squared error of N x B x C x C against N x C x C, relative to
+    the sum of both squares, so that a block's error is at most 1: N."""
+    wanted = wanted.unsqueeze(1)
+    size = found.pow(2).sum((2, 3)) + wanted.pow(2).sum((2, 3))
+    return ((found - wanted).pow(2).sum((2, 3)) / (size + 1e-8)).mean(1)
 
 
 def style_terms(
-    taps: Sequence[Tensor], content: Tensor, grams: Sequence[Tensor]
+    taps: Sequence[Tensor], content: Tensor, wanted: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """(content term, style term), each of shape N, of pictures with these taps."""
+    """(content term, style term), each of shape N, of pictures with these taps.
+
+    `content` is `content_target` of the photographs, `wanted` is `style_targets` of the styles; no
+    `wanted` leaves the style term 0.
+    """
     content_term = (taps[CONTENT_TAP] - content).float().pow(2).mean((1, 2, 3))
     style_term = torch.zeros_like(content_term)
-    for place, (tap, wanted) in enumerate(zip(taps[: len(STYLE_TAPS)], grams, strict=False)):
-        error = _gram_error(tap, wanted)
+    for place in range(len(STYLE_TAPS) if wanted else 0):
+        grams, within = _block_statistics(taps[place], _side(place))
+        error = _gram_error(grams.mean(1), wanted[place])
         if place < BLOCK_TAPS:
-            error = 0.5 * error + 0.5 * _block_error(tap, wanted, BLOCK / STRIDES[place])
+            blocks = _within_error(within, wanted[len(STYLE_TAPS) + place])
+            error = (1 - BLOCK_SHARE) * error + BLOCK_SHARE * blocks
         style_term = style_term + STYLE_TAPS[place] / sum(STYLE_TAPS) * error
     return content_term, style_term
 
 
 def style_objective(
-    judge: Taps, made: Tensor, content: Tensor, grams: Sequence[Tensor]
+    judge: Taps, made: Tensor, content: Tensor, wanted: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor, Tensor]:
     """(total, content term, style term), each of shape N, for N pictures."""
-    content_term, style_term = style_terms(judge(made, upto=len(STYLE_TAPS)), content, grams)
+    content_term, style_term = style_terms(judge(made, upto=len(STYLE_TAPS)), content, wanted)
     return content_term + STYLE_WEIGHT * style_term, content_term, style_term

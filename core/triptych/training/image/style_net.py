@@ -1,11 +1,12 @@
 """The style network: one small generator for all styles, steered by a code.
 
-The generator works on a 4 x 4 space-to-depth grid (Shi et al. 2016) and an 8 x 8 one, which makes
-it several times faster than the network of Johnson et al. 2016 (benchmarks/style_speed.py). Its
-only style-dependent numbers are the scales and shifts of its instance normalisations (conditional
-instance normalisation, Dumoulin et al. 2017); a predictor gives them for any picture (Ghiasi et
-al. 2017). What the normalisations measured can be held and used for all tiles of a large picture
-(thumbnail instance normalisation, Chen et al. 2022): `measure`, then `render`.
+The generator works on grids of 4 and 8 pixels and leaves the finer one by pixel shuffles (Shi et
+al. 2016), which makes it several times faster than the network of Johnson et al. 2016
+(benchmarks/style_speed.py). Its only style-dependent numbers are the scales and shifts of its
+instance normalisations (conditional instance normalisation, Dumoulin et al. 2017); a predictor
+gives them for any picture (Ghiasi et al. 2017). What the normalisations measured can be held and
+used for all tiles of a large picture (thumbnail instance normalisation, Chen et al. 2022):
+`measure`, then `render`.
 """
 
 from __future__ import annotations
@@ -30,19 +31,19 @@ class StyleNet(nn.Module):
     """
 
     def __init__(
-        self, quarter: int = 32, eighth: int = 96, blocks: int = 4, up: int = 48, half: int = 12
+        self, quarter: int = 32, eighth: int = 80, blocks: int = 4, up: int = 32, half: int = 12
     ) -> None:
         super().__init__()
         self.sizes = [quarter, eighth, *[eighth] * (2 * blocks), up, half, 3]
         self.norm_size = sum(self.sizes)
         self.code_size = 2 * self.norm_size
-        self.enter = nn.Conv2d(48, quarter, 3)
+        self.enter = nn.Conv2d(3, quarter, 8, stride=4)
         self.down = nn.Conv2d(quarter, eighth, 3, stride=2)
         self.blocks = nn.ModuleList(
             nn.ModuleList(nn.Conv2d(eighth, eighth, 3) for _ in range(2)) for _ in range(blocks)
         )
         self.up = nn.Conv2d(eighth, up, 3)
-        # No bias before a pixel shuffle: it would give each sub-pixel a level of its own.
+        # No bias: the shift of the normalisation that follows does the same.
         self.merge = nn.Conv2d(up + quarter, 4 * half, 3, padding=1, bias=False)
         self.leave = nn.Conv2d(half, 12, 3, padding=1, bias=False)
         for conv in self.modules():
@@ -56,8 +57,7 @@ class StyleNet(nn.Module):
             conv.weight.data.copy_(first.repeat_interleave(4, 0))
 
     def _run(self, picture: Tensor, norm: Norm) -> Tensor:
-        signed = picture * 2 - 1
-        fine = F.relu(norm(0, self.enter(_edged(F.pixel_unshuffle(signed, 4)))))
+        fine = F.relu(norm(0, self.enter(_edged(picture, 2))))
         x = F.relu(norm(1, self.down(_edged(fine))))
         at = 2
         for pair in self.blocks:
@@ -65,13 +65,13 @@ class StyleNet(nn.Module):
             y = F.relu(norm(at, first(_edged(x))))
             x = x + norm(at + 1, second(_edged(y)))
             at += 2
-        x = F.interpolate(x, scale_factor=2.0, mode="nearest")
         x = F.relu(norm(at, self.up(_edged(x))))
-        x = F.pixel_shuffle(self.merge(torch.cat([x, fine], 1)), 2)
-        x = F.pixel_shuffle(self.leave(F.relu(norm(at + 1, x))), 2)
+        x = F.interpolate(x, scale_factor=2.0, mode="bilinear")
+        x = _shuffled(self.merge(torch.cat([x, fine], 1)), (1, 0, 1, 0))
+        x = _shuffled(self.leave(F.relu(norm(at + 1, x))), (0, 1, 0, 1))
         # What is painted goes onto the picture itself in the style's colours, so that detail finer
         # than the grid need not pass through the network.
-        return torch.sigmoid(x + norm(at + 2, signed))
+        return torch.sigmoid(x + norm(at + 2, picture))
 
     def _split(self, vector: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         scales, shifts = vector.unsqueeze(-1).unsqueeze(-1).split(self.norm_size, 1)
@@ -114,10 +114,16 @@ class StyleNet(nn.Module):
         return torch.cat([ones, torch.zeros_like(ones)], 1)
 
 
-def _edged(x: Tensor) -> Tensor:
-    """One more position on every side, a copy of the edge. Zeros would tell the network where the
-    border is, and it fills the border with the colours that the photograph lacks."""
-    return F.pad(x, (1, 1, 1, 1), mode="replicate")
+def _edged(x: Tensor, wide: int = 1) -> Tensor:
+    """`wide` more positions on every side, copies of the edge. Zeros would tell the network where
+    the border is, and it fills the border with the colours that the photograph lacks."""
+    return F.pad(x, (wide,) * 4, mode="replicate")
+
+
+def _shuffled(x: Tensor, beyond: tuple[int, int, int, int]) -> Tensor:
+    """A pixel shuffle by 2 and the mean over 2 x 2 pixels, without which the four sub-pixels show
+    as a checkerboard (Sugawara et al. 2018). `beyond` is the side from which the means come."""
+    return F.avg_pool2d(F.pad(F.pixel_shuffle(x, 2), beyond, mode="replicate"), 2, stride=1)
 
 
 class StyleStatistics(nn.Module):
