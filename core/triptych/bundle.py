@@ -285,7 +285,7 @@ def _read_card(folder: Path) -> Card:
     return card
 
 
-@functools.lru_cache(maxsize=64)  # every run of a task looks through all bundles
+@functools.lru_cache(maxsize=64)  # every run of a task looks through all bundles: only read it
 def _parse_card(text: str, name: str) -> Card:
     """The card in `text` of the bundle `name`, every field of the right type."""
 

@@ -1,3 +1,4 @@
+import copy
 import hashlib
 import json
 import os
@@ -285,7 +286,7 @@ def test_links_inside_the_folder_and_to_the_folder_are_fine(tmp_path: Path, soun
 
 
 def test_a_card_is_written_whole_or_not_at_all(sound: Path) -> None:
-    card = open_bundle(sound).card
+    card = copy.deepcopy(open_bundle(sound).card)
     before = sorted(sound.rglob("*")), (sound / "card.json").read_bytes()
     card.presets.append({"name": "no title"})
     with pytest.raises(UserError, match="title"):

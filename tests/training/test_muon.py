@@ -42,18 +42,19 @@ def flat(net: nn.Module) -> Tensor:
 
 def test_a_convolution_takes_the_step_that_pytorchs_muon_takes_on_its_matrix():
     net = network()
-    matrix = nn.Parameter(net[0].weight.detach().clone().flatten(1))
+    weight = next(net.parameters())
+    matrix = nn.Parameter(weight.detach().clone().flatten(1))
     reference = torch.optim.Muon(
         [matrix], lr=1e-2, weight_decay=0, momentum=0.9, adjust_lr_fn="match_rms_adamw"
     )
     made = optimiser(net)
     for seed in range(3):
-        gradient = torch.randn(net[0].weight.shape, generator=torch.Generator().manual_seed(seed))
+        gradient = torch.randn(weight.shape, generator=torch.Generator().manual_seed(seed))
         made.zero_grad()
-        net[0].weight.grad, matrix.grad = gradient, gradient.flatten(1)
+        weight.grad, matrix.grad = gradient, gradient.flatten(1)
         made.step()
         reference.step()
-    torch.testing.assert_close(net[0].weight.flatten(1), matrix)
+    torch.testing.assert_close(weight.flatten(1), matrix)
 
 
 def test_all_parameters_learn():
@@ -65,7 +66,8 @@ def test_all_parameters_learn():
 
 
 def test_the_order_of_a_weight_in_memory_changes_nothing():
-    plain, last = network(), network().to(memory_format=torch.channels_last)
+    plain, last = network(), network()
+    last.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     train(plain, 5)
     train(last, 5)
     torch.testing.assert_close(flat(plain), flat(last), atol=1e-3, rtol=1e-3)
