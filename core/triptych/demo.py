@@ -177,7 +177,7 @@ footer {{ color: var(--grey); font-size: .9rem; margin-top: 4rem; }}
 <h1>Triptych</h1>
 <p>Generative models inside the tools that artists already use.</p>
 {body}
-<footer>{note} Each of them says inside how it was made: <code>triptych about FILE</code></footer>
+<footer>{note} The painted ones say how they were made: <code>triptych about FILE</code></footer>
 </html>
 """
 
