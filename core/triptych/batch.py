@@ -20,7 +20,7 @@ from triptych.task import Task
 _ENDINGS = {*WRITABLE, ".bmp", ".gif", ".avif", ".jp2", ".ppm", ".tga", ".psd"}
 
 
-def plan(inputs: Iterable[Path], output: Path, overwrite: bool) -> list[tuple[Path, Path]]:
+def plan(inputs: Iterable[Path], output: str | Path, overwrite: bool) -> list[tuple[Path, Path]]:
     """Pairs of (source, target) for the pictures named by `inputs`, files or folders.
 
     One file goes to `output` itself unless that is a folder (it exists as one, or ends in a
@@ -31,6 +31,9 @@ def plan(inputs: Iterable[Path], output: Path, overwrite: bool) -> list[tuple[Pa
     when `overwrite` is false.
     """
     inputs = list(inputs)
+    separators = tuple(s for s in (os.sep, os.altsep) if s)
+    folder = isinstance(output, str) and output.endswith(separators)  # a Path forgets it
+    output = Path(output)
     sources: list[Path] = []
     for path in inputs:
         if path.is_dir():
@@ -41,8 +44,8 @@ def plan(inputs: Iterable[Path], output: Path, overwrite: bool) -> list[tuple[Pa
         else:
             sources.append(path)
     several = len(inputs) > 1 or inputs[0].is_dir()
-    if several or output.is_dir():
-        if output.suffix.lower() in WRITABLE and not output.is_dir():
+    if several or folder or output.is_dir():
+        if not folder and output.suffix.lower() in WRITABLE and not output.is_dir():
             raise UserError(f"several pictures need a folder, but -o names the file {output}.")
         targets = _inside(output, sources)
     else:
@@ -89,9 +92,12 @@ def run_file(
     The folder of `target` is made. `values` are as `Task.run` takes them; with `provenance` the
     file says how it was made. Returns notes on what could not be kept, a sentence each.
 
-    Raises UserError for a file that cannot be read or written, Cancelled; `target` is then as it
-    was.
+    Raises UserError for a file that cannot be read or written, or that `values` name too (a mask is
+    not lost); Cancelled; `target` is then as it was.
     """
+    for name, value in values.items():
+        if any(_same(file, target) for file in _files(value)):
+            raise UserError(f"{target} is what {name} names: write the picture to another file.")
     try:  # before the work, not after it
         target.parent.mkdir(parents=True, exist_ok=True)
         if not os.access(target.parent, os.W_OK):
@@ -113,6 +119,17 @@ def run_file(
         digital_source_type=SYNTHESISED if source is None else EDITED,
     )
     return made.notes + pictures.save(made, target, record if provenance else None)
+
+
+def _files(value: Any) -> list[Path]:
+    """The files that a parameter's value names."""
+    if isinstance(value, (list, tuple)):
+        return [file for item in value for file in _files(item)]
+    return [value] if isinstance(value, Path) else []
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.exists() and other.exists() and one.samefile(other)
 
 
 def _plain(value: Any) -> Any:

@@ -150,7 +150,6 @@ def _run_task(task: Task, words: list[str]) -> int:
         "-o",
         "--output",
         required=True,
-        type=Path,
         metavar="OUT",
         help="picture to write; a folder when IN is several pictures",
     )
@@ -186,7 +185,7 @@ def _run_task(task: Task, words: list[str]) -> int:
     if reads:
         pairs = list(batch.plan(given.inputs, given.output, given.overwrite))
     else:
-        pairs = [(None, batch.target(given.output, given.overwrite))]
+        pairs = [(None, batch.target(Path(given.output), given.overwrite))]
     engine = None
     if given.provider or given.threads is not None:
         engine = Engine([given.provider] if given.provider else None, given.threads)

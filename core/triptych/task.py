@@ -176,9 +176,11 @@ class Parameter:
                 return self._file_or_array(value)
             if path := _file(value):
                 return path
-        what = f"{self.label.lower()}{' or picture file' if self.accepts_picture else ''}"
+        one = self.label.lower() if self.kind == "choice" else "choice"
+        what = f"{one}{' or picture file' if self.accepts_picture else ''}"
         known = did_you_mean(str(value), (option.value for option in options))
-        raise UserError(f"there is no {what} named {_shown(value)}{known}")
+        where = "" if self.kind == "choice" else f"{self.name}: "
+        raise UserError(f"{where}there is no {what} named {_shown(value)}{known}")
 
     def _blend(self, value: Any) -> list[tuple[Any, float]]:
         pairs: list[tuple[Any, Any]] = []

@@ -146,10 +146,26 @@ def test_nothing_is_replaced_without_leave(run: Callable[..., Run], tmp_path: Pa
     assert (tmp_path / "in.png").read_bytes() != before
 
 
+@pytest.mark.parametrize("option", ["--mask", "--colour"])
+def test_what_an_option_names_is_not_replaced(run: Callable[..., Run], tmp_path: Path, option: str):
+    picture(tmp_path / "in.png")
+    before = picture(tmp_path / "other.png").read_bytes()
+    done = run("tint", "in.png", option, "other.png", "-o", "./other.png", "--overwrite")
+    assert option.removeprefix("--") in one_error(done)
+    assert (tmp_path / "other.png").read_bytes() == before
+
+
+def test_an_output_that_ends_in_a_slash_is_a_folder(run: Callable[..., Run], tmp_path: Path):
+    picture(tmp_path / "in.png")
+    assert run("tint", "in.png", "-o", "new/").returncode == 0
+    assert [p.name for p in (tmp_path / "new").iterdir()] == ["in.png"]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["tint", "in.png", "-o", "x.png", "--colour", "gren"], "'red'"),
+        (["tint", "in.png", "-o", "x.png", "--mix", "rad:1"], "mix: there is no choice"),
         (["tint", "in.png", "-o", "x.png", "--strength", "2"], "from 0 to 1"),
         (["tint", "in.png", "-o", "x.png", "--strength", "nan"], "number"),
         (["tint", "in.png", "-o", "x.png", "--strength", "much"], "number"),

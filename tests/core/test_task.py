@@ -168,7 +168,7 @@ def test_a_blend_has_weights_of_which_none_is_negative(pairs: list[tuple[str, fl
 @pytest.mark.parametrize("value", ["wave", "wave:1", 3, ["wave"], [("wave",)], [("wave", 0)]])
 def test_what_is_no_blend_is_refused(value: Any) -> None:
     assert "names with weights" in refusal(MIX, value)
-    assert "no mix named 'ocean'" in refusal(MIX, [("ocean", 1)])
+    assert "mix: there is no choice named 'ocean'" in refusal(MIX, [("ocean", 1)])
 
 
 def test_a_mask_is_a_file_or_an_array(tmp_path: Path) -> None:
