@@ -1,0 +1,431 @@
+"""A client of `triptych.worker` for any host's Python: this file alone, standard library only.
+
+    with Worker([python, "-m", "triptych.worker"]) as worker:
+        with Pixels((height, width, 3)) as picture:
+            picture.data[:] = ...                  # float32, sRGB, 0..1
+            run = worker.run("style", {"strength": 0.8}, picture)
+            while not run.wait(0.05):
+                show(run.fraction, run.message)    # or run.cancel()
+            with run.result() as made:
+                use(made.data, made.shape)
+
+Nothing here blocks but `Worker()`, `call` and the `wait`s, each with a time limit. Whatever becomes
+of the worker, they end, with a `WorkerError` whose text is one sentence for the user. Host objects
+are to be touched from the host's own thread: poll a `Run` from its timer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import math
+import mmap
+import os
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+PROTOCOL = 1  # both sides must speak the same
+
+PARSE_ERROR, INVALID_REQUEST, NO_METHOD, INVALID_PARAMS, INTERNAL = (
+    *(-32700, -32600, -32601, -32602, -32603),
+)
+CANCELLED = -32800  # as in the Language Server Protocol
+REFUSED = -32000  # what the user can mend, in one sentence
+
+_LONGEST_HEADER = 4096  # bytes
+_LONGEST_BODY = 16 << 20  # bytes: far more than any request or answer takes
+_START = 30.0  # seconds for the worker to answer at first
+_SILENCE = 20.0  # seconds after which a worker that answers nothing is taken for dead
+_BEAT = 5.0  # seconds between the questions whether it lives
+
+
+class FrameError(Exception):
+    """What arrived is no frame."""
+
+
+class WorkerError(Exception):
+    """What went wrong, as one sentence for the user."""
+
+
+class RunCancelled(Exception):
+    """The run was cancelled."""
+
+
+def read_frame(stream: IO[bytes]) -> bytes | None:
+    """The body of the next frame, or None where the stream ends between frames.
+
+    Raises FrameError for what is no frame, is too large, or is cut off. It never reads beyond the
+    frame, nor holds more than the largest.
+    """
+    length, read = None, 0
+    while True:
+        line = stream.readline(_LONGEST_HEADER)
+        if not line and not read:
+            return None
+        read += len(line)
+        if not line.endswith(b"\n") or read > _LONGEST_HEADER:
+            raise FrameError("a frame's header is cut off or too long")
+        line = line.strip()
+        if not line:
+            break
+        name, _, value = line.partition(b":")
+        if name.strip().lower() == b"content-length":
+            digits = value.strip()
+            if not digits.isdigit() or len(digits) > 9:
+                raise FrameError("a frame's length is no number")
+            length = int(digits)
+        elif name.strip().lower() != b"content-type":
+            raise FrameError("this is no frame")
+    if length is None:
+        raise FrameError("a frame has no length")
+    if length > _LONGEST_BODY:
+        raise FrameError("a frame is too large")
+    body = stream.read(length)
+    if len(body) < length:
+        raise FrameError("a frame is cut off")
+    return body
+
+
+def write_frame(stream: IO[bytes], message: Mapping[str, Any]) -> None:
+    """Write `message` as one frame."""
+    body = json.dumps(message, separators=(",", ":")).encode()
+    frame = memoryview(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+    while frame:  # a raw stream may take less than all
+        frame = frame[stream.write(frame) :]
+    stream.flush()
+
+
+class Pixels:
+    """Float32 values in a file that two processes map into memory.
+
+    `data` is the memory as bytes: fill it from any buffer, in strips, without a list. The file is
+    in memory (tmpfs) where the system has one, or else in the folder for temporary files; `folder`
+    says another. It is gone once this is closed.
+    """
+
+    def __init__(self, shape: Sequence[int], folder: str | None = None) -> None:
+        self.shape = tuple(int(size) for size in shape)
+        size = 4 * math.prod(self.shape)
+        try:
+            handle, self.path = tempfile.mkstemp(".pixels", "triptych-", folder or _shared_folder())
+            self._file = os.fdopen(handle, "r+b")
+            self._map: mmap.mmap | None = None
+            try:
+                self._file.truncate(size)
+                if hasattr(os, "posix_fallocate") and size:  # full now, not a crash while writing
+                    os.posix_fallocate(self._file.fileno(), 0, size)
+                self._open()
+            except BaseException:
+                self.close()
+                raise
+        except OSError as error:
+            raise WorkerError(
+                f"there is no room for the picture's pixels ({error.strerror}): free some memory "
+                "or space for temporary files."
+            ) from error
+
+    def _open(self) -> None:
+        size = os.fstat(self._file.fileno()).st_size
+        self._map = mmap.mmap(self._file.fileno(), 0) if size else None
+
+    @property
+    def data(self) -> memoryview:
+        """The pixels' bytes, to read and to write; they go with `close`."""
+        return memoryview(self._map if self._map is not None else b"")
+
+    def close(self) -> None:
+        """Give the memory back and delete the file."""
+        if self._map is not None:
+            with contextlib.suppress(BufferError):  # a view of it is still in use, and keeps it
+                self._map.close()
+            self._map = None
+        self._file.close()
+        with contextlib.suppress(OSError):  # the other process may still hold it (Windows)
+            Path(self.path).unlink()
+
+    def __enter__(self) -> Pixels:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _written(self, shape: Sequence[int]) -> Pixels:
+        """This, once the other process has written it anew, in that shape."""
+        self._open()
+        self.shape = tuple(shape)
+        if len(self.data) != 4 * math.prod(self.shape):
+            self.close()
+            raise WorkerError("the worker's picture is not whole: try again.")
+        return self
+
+
+def _shared_folder() -> str | None:
+    folder = "/dev/shm"
+    return folder if os.access(folder, os.W_OK | os.X_OK) else None
+
+
+class Run:
+    """A run that is under way in the worker: its progress, and in the end its result."""
+
+    def __init__(self, worker: Worker, id_: int, result: Pixels) -> None:
+        self.fraction, self.message = 0.0, "waiting"
+        self.used: list[dict[str, str]] = []  # the bundles, for provenance
+        self._worker, self._id, self._result = worker, id_, result
+        self._answer: dict[str, Any] | None = None
+        self._done = threading.Event()
+
+    def cancel(self) -> None:
+        """Ask for an end; `wait` for it, which takes less than half a second."""
+        self._worker._tell("cancel", {"id": self._id})
+
+    def wait(self, seconds: float) -> bool:
+        """Whether the run has ended, after at most so many seconds."""
+        ended = self._done.wait(seconds)
+        if not ended:
+            self._worker._check_alive()
+        return ended
+
+    def result(self) -> Pixels:
+        """The picture of a run that has ended, to be closed when it is used up.
+
+        Raises RunCancelled, or WorkerError with the sentence that says what went wrong.
+        """
+        if self._answer is None:
+            raise RuntimeError("the run has not ended")
+        try:
+            answer = _result(self._answer)
+            self.used = answer["used"]
+            return self._result._written(answer["shape"])
+        except BaseException:
+            self._result.close()
+            raise
+
+    def _end(self, answer: dict[str, Any]) -> None:
+        self._answer = answer
+        self._done.set()
+
+
+class Worker:
+    """A worker process, started now and ended by `close` (or with this process).
+
+    `command` starts it; `environment` is added to this process's. `tasks` are the descriptions of
+    all tasks, and `version` is the worker's.
+    """
+
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str] | None = None
+    ) -> None:
+        self._ids = itertools.count(1)
+        self._lock = threading.Lock()  # of the four below
+        self._calls: dict[int, _Call] = {}
+        self._runs: dict[int, Run] = {}
+        self._heard = self._asked = time.monotonic()
+        self._over = ""  # why no more answers come
+        self._writing = threading.Lock()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the process)
+        hidden = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # no console flashes up on Windows
+        # A host's own Python settings must not reach another Python.
+        clean = {k: v for k, v in os.environ.items() if k not in ("PYTHONHOME", "PYTHONPATH")}
+        try:
+            self._process = subprocess.Popen(
+                list(command),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._log,
+                env={**clean, **(environment or {})},
+                creationflags=hidden,
+            )
+        except OSError as error:
+            self._log.close()
+            raise WorkerError(
+                f"Triptych's worker cannot be started ({command[0]}: {error.strerror}): install "
+                "Triptych again."
+            ) from error
+        threading.Thread(target=self._listen, daemon=True).start()
+        try:
+            told = self.call("initialize", {}, _START)
+            if not isinstance(told, dict) or told.get("protocol") != PROTOCOL:
+                raise WorkerError(
+                    "Triptych's worker is of another version than this plug-in: install both again."
+                )
+            self.tasks: list[dict[str, Any]] = told["tasks"]
+            self.version: str = told["version"]
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can still be asked."""
+        return not self._over
+
+    def call(self, method: str, params: Mapping[str, Any], seconds: float = _START) -> Any:
+        """The worker's answer. Raises WorkerError: refused, no answer in time, worker gone."""
+        call = _Call()
+        id_ = next(self._ids)
+        with self._lock:
+            self._calls[id_] = call
+        self._tell(method, params, id_)
+        if not call.done.wait(seconds):
+            self._give_up("Triptych's worker does not answer: try again.")
+        with self._lock:
+            self._calls.pop(id_, None)
+        return _result(call.answer)
+
+    def run(
+        self,
+        task: str,
+        values: Mapping[str, Any],
+        picture: Pixels | None = None,
+        folder: str | None = None,
+    ) -> Run:
+        """Start a task; a value of kind picture or mask may be `Pixels`. See `Run`."""
+        id_ = next(self._ids)
+        run = Run(self, id_, Pixels((0,), folder))
+        params = {
+            "task": task,
+            "values": {key: _plain(value) for key, value in values.items()},
+            "picture": None if picture is None else _plain(picture),
+            "result": run._result.path,
+        }
+        with self._lock:
+            self._runs[id_] = run
+        self._tell("run", params, id_)
+        return run
+
+    def close(self) -> None:
+        """End the worker, whatever it does."""
+        self._give_up("Triptych's worker was closed.")
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # ------------------------------------------------------------------------ the conversation
+
+    def _tell(self, method: str, params: Mapping[str, Any], id_: int | None = None) -> None:
+        message: dict[str, Any] = {"jsonrpc": "2.0", "method": method, "params": params}
+        if id_ is not None:
+            message["id"] = id_
+        try:
+            with self._writing:
+                assert self._process.stdin is not None
+                write_frame(self._process.stdin, message)
+        except (OSError, ValueError):  # gone, or closed
+            self._give_up(self._last_words())
+        if self._over:  # perhaps before this was entered into `_calls` or `_runs`
+            self._give_up(self._over)
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        why = ""
+        try:
+            while (body := read_frame(self._process.stdout)) is not None:
+                self._hear(json.loads(body))
+        except (FrameError, ValueError, TypeError, KeyError, AttributeError):
+            why = "Triptych's worker answers with rubbish: install Triptych again."
+        except OSError:
+            why = ""
+        self._give_up(why or self._last_words())
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        self._heard = time.monotonic()
+        if message.get("method") == "event":
+            told = message["params"]
+            with self._lock:
+                run = self._runs.get(told["id"])
+            if run is not None:
+                run.fraction = float(told["fraction"])
+                run.message = str(told["message"])
+            return
+        if not {"result", "error"} & set(message):
+            raise FrameError("this is no answer")
+        with self._lock:
+            call = self._calls.pop(message["id"], None) or self._runs.pop(message["id"], None)
+        if call is not None:
+            call._end(message)
+
+    def _check_alive(self) -> None:
+        """Ask a silent worker now and then whether it lives, and give it up if it does not."""
+        now = time.monotonic()
+        if now - self._heard > _SILENCE:
+            self._give_up("Triptych's worker does not answer any more: try again.")
+        elif now - max(self._heard, self._asked) > _BEAT:
+            self._asked = now
+            self._tell("ping", {}, 0)  # nobody waits for the answer
+
+    def _last_words(self) -> str:
+        """Why a worker that has gone may have gone."""
+        try:
+            code: int | None = self._process.wait(1)
+        except subprocess.TimeoutExpired:
+            code = None
+        try:
+            self._log.seek(max(0, self._log.seek(0, os.SEEK_END) - 2000))
+            lines = self._log.read().decode("utf-8", "replace").split("\n")
+            last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        except (OSError, ValueError):
+            last = ""
+        said = last[:200] or (f"exit code {code}" if code is not None else "no reason was given")
+        return f"Triptych's worker stopped ({said}): try again, or run `triptych doctor`."
+
+    def _give_up(self, why: str) -> None:
+        """End the process, and all that waits for it, for this reason."""
+        with self._lock:
+            self._over = self._over or why
+            waiting: list[_Call | Run] = [*self._calls.values(), *self._runs.values()]
+            self._calls, self._runs = {}, {}
+        if self._process.poll() is None:
+            self._process.kill()
+        for one in waiting:
+            one._end({"error": {"code": INTERNAL, "message": self._over, "ours": True}})
+        if threading.current_thread() is threading.main_thread():
+            self._process.wait()
+
+
+class _Call:
+    """A question that waits for its answer."""
+
+    def __init__(self) -> None:
+        self.answer: dict[str, Any] = {}
+        self.done = threading.Event()
+
+    def _end(self, answer: dict[str, Any]) -> None:
+        self.answer = answer
+        self.done.set()
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON."""
+    if isinstance(value, Pixels):
+        return {"path": value.path, "shape": list(value.shape)}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def _result(answer: Mapping[str, Any]) -> Any:
+    """The result of an answer, or the exception that it stands for."""
+    error = answer.get("error")
+    if error is None:
+        return answer["result"]
+    code, message = error.get("code"), str(error.get("message"))
+    if code == CANCELLED:
+        raise RunCancelled(message)
+    if code == REFUSED or error.get("ours"):
+        raise WorkerError(message)
+    raise WorkerError(f"Triptych made a mistake ({message}): please report it.")

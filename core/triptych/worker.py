@@ -1,0 +1,272 @@
+"""The engine as a process of its own: `python -m triptych.worker`, JSON-RPC 2.0 on stdio.
+
+Frames are those of the Language Server Protocol: `Content-Length: N`, an empty line, N bytes of
+UTF-8 JSON. Pixels do not travel in them: a request names files that both processes map into memory
+(`client.Pixels`). Runs are done one after the other; `cancel` goes past the queue and stops inside
+a running graph. What a frame cannot be made of is answered with an error; where the next frame
+starts cannot be known after a bad header, so the worker then ends. It also ends, whatever runs,
+when its stdin does, as it does when its parent is gone.
+
+Methods:
+    initialize {}: {"protocol", "version", "tasks": [Task.describe()]}
+    tasks {}: the tasks anew, with the styles that there are now
+    run {"task", "values", "picture", "result"}: `picture` and any value of kind picture or mask are
+        {"path", "shape"} of float32 files; the result is written to the file `result`.
+        Answers {"shape", "used"}; on the way, notifications `event` {"id", "fraction", "message"}.
+    cancel {"id"}: a run, queued or running, whose own answer is then the error CANCELLED
+    ping {}: {}, at once, whatever runs
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import queue
+import sys
+import threading
+import traceback
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+import triptych
+from triptych.client import (
+    CANCELLED,
+    INTERNAL,
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    NO_METHOD,
+    PARSE_ERROR,
+    PROTOCOL,
+    REFUSED,
+    FrameError,
+    read_frame,
+    write_frame,
+)
+from triptych.engine import Event, Job
+from triptych.errors import Cancelled, UserError, one_line
+
+log = logging.getLogger("triptych")
+
+_QUEUE = 64  # runs that may wait; more are refused
+_GRACE = 2.0  # seconds that a cancelled run gets when the worker is to end
+
+
+class _RpcError(Exception):
+    """An error answer of this code."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Worker:
+    """Answers the requests that arrive on `source` by frames on `sink`."""
+
+    def __init__(self, source: IO[bytes], sink: IO[bytes]) -> None:
+        self._source, self._sink = source, sink
+        self._writing = threading.Lock()
+        self._jobs: dict[str | int, Job] = {}  # queued and running
+        self._waiting: queue.Queue[tuple[str | int, Job, Mapping[str, Any]] | None] = queue.Queue(
+            _QUEUE
+        )
+        self._runner = threading.Thread(target=self._run_all, daemon=True)
+
+    def serve(self) -> int:
+        """Answer until stdin ends or cannot be understood; the exit code."""
+        self._runner.start()
+        code = 0
+        while True:
+            try:
+                body = read_frame(self._source)
+            except FrameError as error:
+                self._fail(None, PARSE_ERROR, str(error))
+                code = 1
+                break
+            if body is None:
+                break
+            self._handle(body)
+        for job in list(self._jobs.values()):
+            job.cancel()
+        with suppress(queue.Full):
+            self._waiting.put_nowait(None)
+        self._runner.join(_GRACE)
+        return code
+
+    # ------------------------------------------------------------------------------- requests
+
+    def _handle(self, body: bytes) -> None:
+        """Answer one frame's body, or queue it."""
+        try:
+            request = json.loads(body)
+        except (ValueError, RecursionError) as error:
+            self._fail(None, PARSE_ERROR, f"this is no JSON: {one_line(error)}")
+            return
+        id_ = request.get("id") if isinstance(request, dict) else None
+        if not isinstance(id_, (str, int)) or isinstance(id_, bool):
+            id_ = None
+        try:
+            method, params = _checked(request)
+            if method == "run":
+                if id_ is None:
+                    raise _RpcError(INVALID_REQUEST, "a run needs an id")
+                self._enqueue(id_, params)
+                return
+            answer = self._answer(method, params)
+        except _RpcError as error:
+            self._fail(id_, error.code, str(error))
+        except UserError as error:
+            self._fail(id_, REFUSED, str(error))
+        except Exception as error:  # the worker outlives whatever a bundle or a request does
+            self._fail_inside(id_, error)
+        else:
+            if id_ is not None:
+                self._send({"id": id_, "result": answer})
+
+    def _answer(self, method: str, params: Mapping[str, Any]) -> Any:
+        if method == "ping":
+            return {}
+        if method == "cancel":
+            job = self._jobs.get(_given(params, "id", (str, int)))
+            if job is not None:  # else it has ended already
+                job.cancel()
+            return {}
+        if method not in ("initialize", "tasks"):
+            raise _RpcError(NO_METHOD, f"there is no method {one_line(method)!r}")
+        from triptych.task import tasks
+
+        described = [task.describe() for task in tasks().values()]
+        if method == "tasks":
+            return described
+        return {"protocol": PROTOCOL, "version": triptych.__version__, "tasks": described}
+
+    # ----------------------------------------------------------------------------------- runs
+
+    def _enqueue(self, id_: str | int, params: Mapping[str, Any]) -> None:
+        if id_ in self._jobs:
+            raise _RpcError(INVALID_REQUEST, f"a run with the id {one_line(id_)} is under way")
+
+        def event(event: Event) -> None:
+            told = {"id": id_, "fraction": event.fraction, "message": event.message}
+            self._send({"method": "event", "params": told})
+
+        job = self._jobs[id_] = Job(event)
+        try:
+            self._waiting.put_nowait((id_, job, params))
+        except queue.Full:
+            del self._jobs[id_]
+            raise _RpcError(REFUSED, "too many runs are waiting: wait for one to end") from None
+
+    def _run_all(self) -> None:
+        while (item := self._waiting.get()) is not None:
+            id_, job, params = item
+            try:
+                answer = _run(job, params)
+            except Cancelled:
+                self._end(id_, CANCELLED, "cancelled")
+            except UserError as error:
+                self._end(id_, REFUSED, str(error))
+            except _RpcError as error:
+                self._end(id_, error.code, str(error))
+            except MemoryError:
+                self._end(id_, REFUSED, "there is not enough memory for this: use a smaller tile.")
+            except Exception as error:
+                del self._jobs[id_]
+                self._fail_inside(id_, error)
+            else:
+                del self._jobs[id_]
+                self._send({"id": id_, "result": answer})
+
+    def _end(self, id_: str | int, code: int, message: str) -> None:
+        del self._jobs[id_]
+        self._fail(id_, code, message)
+
+    # -------------------------------------------------------------------------------- answers
+
+    def _fail(self, id_: str | int | None, code: int, message: str) -> None:
+        self._send({"id": id_, "error": {"code": code, "message": message}})
+
+    def _fail_inside(self, id_: str | int | None, error: Exception) -> None:
+        log.error("%s", "".join(traceback.format_exception(error)))
+        self._fail(id_, INTERNAL, f"{type(error).__name__}: {one_line(error)}")
+
+    def _send(self, message: dict[str, Any]) -> None:
+        # A parent that is gone hears nothing; the end of stdin then ends the worker.
+        with self._writing, suppress(OSError, ValueError):
+            write_frame(self._sink, {"jsonrpc": "2.0", **message})
+
+
+def _checked(request: Any) -> tuple[str, Mapping[str, Any]]:
+    """Method and parameters of a JSON-RPC request."""
+    if not isinstance(request, dict) or request.get("jsonrpc") != "2.0":
+        raise _RpcError(INVALID_REQUEST, "this is no JSON-RPC 2.0 request")
+    method, params = request.get("method"), request.get("params", {})
+    if not isinstance(method, str):
+        raise _RpcError(INVALID_REQUEST, "a request needs a method")
+    if not isinstance(params, dict):
+        raise _RpcError(INVALID_PARAMS, "parameters are given by name")
+    return method, params
+
+
+def _given(params: Mapping[str, Any], name: str, kind: Any) -> Any:
+    value = params.get(name)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise _RpcError(INVALID_PARAMS, f"{name} is missing or of the wrong kind")
+    return value
+
+
+def _run(job: Job, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Do the task that `params` ask for, and write its picture."""
+    from triptych.task import get_task
+
+    task = get_task(_given(params, "task", str))
+    values = {key: _value(value) for key, value in _given(params, "values", dict).items()}
+    picture = _value(params["picture"]) if params.get("picture") is not None else None
+    target = Path(_given(params, "result", str))
+    job.progress(0.0, "starting")  # a run that was cancelled in the queue ends here
+    result = task.run(picture, job, **values)
+    try:
+        with target.open("r+b") as file:  # the client made it: it alone knows who may read it
+            file.truncate(0)
+            result.picture.astype("<f4", copy=False).tofile(file)
+    except OSError as error:
+        raise UserError(f"the result cannot be handed over: {one_line(error)}") from error
+    return {"shape": list(result.picture.shape), "used": result.used}
+
+
+def _value(value: Any) -> Any:
+    """A value as the task takes it: {"path", "shape"} becomes the array in that file."""
+    import numpy as np
+
+    if isinstance(value, list):
+        return [_value(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    path, shape = _given(value, "path", str), _given(value, "shape", list)
+    if not (1 <= len(shape) <= 3 and all(type(n) is int and 0 < n <= 1 << 20 for n in shape)):
+        raise _RpcError(INVALID_PARAMS, "a shape is a list of up to three sizes")
+    try:
+        return np.memmap(path, "<f4", "r", shape=tuple(shape)).view(np.ndarray)
+    except (OSError, ValueError, OverflowError) as error:
+        raise UserError(f"the pixels cannot be read: {one_line(error)}") from error
+
+
+def main() -> int:
+    """Serve stdin and stdout."""
+    sink = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)  # what a library prints must not come between the frames
+    if sys.platform == "win32":
+        import msvcrt
+
+        for stream in (sys.stdin.fileno(), sink.fileno()):
+            msvcrt.setmode(stream, os.O_BINARY)
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    code = Worker(sys.stdin.buffer, sink).serve()
+    sys.stderr.flush()
+    os._exit(code)  # a graph that does not stop must not keep the process
+
+
+if __name__ == "__main__":
+    sys.exit(main())
