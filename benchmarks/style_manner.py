@@ -149,7 +149,7 @@ def _stylised(engine: Engine, folder: Path, artist: str, photo: np.ndarray) -> n
     row = [p["name"] for p in owner.card.presets].index(artist)
     with np.load(owner.file("codes.npz")) as stored:
         code = stored["codes"][row : row + 1].astype(np.float32)
-    return paint(get_bundle("style"), photo, code, engine, Job(), 1280)[0]
+    return paint(get_bundle("style"), photo, code, 0, engine, Job(), 1280)[0]
 
 
 if __name__ == "__main__":

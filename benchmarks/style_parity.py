@@ -46,21 +46,22 @@ def main() -> None:
         style = subjects.as_tensor(subjects.as_floats(other))
         code = torch.from_numpy(codes[number : number + 1])
         with torch.no_grad():
-            affine = model.net.measure(x, code)
+            grain = torch.rand(1, 1, height, width)
+            affine = model.net.measure(x, code, grain)
             predicted = model.predictor(statistics(style))
-            chain = model.net.render(x, model.net.measure(x, predicted))
-            picture, known = x.numpy(), affine.numpy()
+            chain = model.net.render(x, model.net.measure(x, predicted, grain), grain)
+            canvas, known = {"picture": x.numpy(), "grain": grain.numpy()}, affine.numpy()
             predicted_there = ort("predict", style=style.numpy())
-            affine_there = ort("measure", picture=picture, code=predicted_there)
+            affine_there = ort("measure", **canvas, code=predicted_there)
             rows.append(
                 [
                     f"{width} x {height}",
-                    apart(affine, ort("measure", picture=picture, code=code.numpy())),
+                    apart(affine, ort("measure", **canvas, code=code.numpy())),
                     apart(
-                        model.net.render(x, affine), ort("render", picture=picture, affine=known)
+                        model.net.render(x, affine, grain), ort("render", **canvas, affine=known)
                     ),
                     apart(predicted, predicted_there),
-                    apart(chain, ort("render", picture=picture, affine=affine_there)),
+                    apart(chain, ort("render", **canvas, affine=affine_there)),
                 ]
             )
     worst = max(float(value) for row in rows for value in row[1:])

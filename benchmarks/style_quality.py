@@ -42,7 +42,7 @@ BARS = {"library": {"noise": 100, "photograph": 20}, "any": {"noise": 50, "photo
 SCALE = 1e6  # of the objective inside L-BFGS: its fixed thresholds are made for such a size
 OBJECTIVE = (
     f"{STYLE_WEIGHT:g}x{','.join(f'{w:g}' for w in STYLE_TAPS)}/{CONTENT_TAP}"
-    f" blocks {BLOCK_SHARE:g} of {BLOCK}"
+    f" blocks {BLOCK_SHARE:g} of {BLOCK} beyond their spread"
 )
 NEAR = 1.5  # the clamped picture is judged once the free one comes this near to the target
 

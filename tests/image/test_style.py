@@ -113,6 +113,12 @@ def test_the_same_input_gives_the_same_bits(before: Floats, full: Floats):
     assert np.array_equal(again, full)
 
 
+def test_another_seed_lays_other_strokes_in_the_same_style(before: Floats, full: Floats):
+    other = painted(before, style=A, seed=1)
+    assert np.array_equal(painted(before, style=A, seed=0), full)
+    assert 1e-4 < apart(other, full) < apart(before, full) / 2
+
+
 def test_strength_zero_is_the_picture_itself(before: Floats):
     assert np.array_equal(painted(before, style=A, strength=0), before)
 

@@ -68,6 +68,20 @@ def test_a_blur_in_tiles_is_the_blur_of_the_whole(
 
 @settings(deadline=None, max_examples=40)
 @given(sides, sides, st.integers(1, 50), st.integers(0, 20))
+def test_what_lies_beside_is_cut_alike(height: int, width: int, tile: int, overlap: int) -> None:
+    before = picture(height, width)
+    codes = (255 * before[..., :1]).astype(np.uint8)
+
+    def both(piece: Floats, beside: NDArray[np.uint8]) -> Floats:
+        assert np.array_equal((255 * piece[..., :1]).astype(np.uint8), beside)
+        return np.concatenate([piece, beside.astype(np.float32)], 2)
+
+    after = tile_map(before, both, tile, overlap, beside=[codes])
+    assert np.array_equal(after, np.concatenate([before, codes], 2))
+
+
+@settings(deadline=None, max_examples=40)
+@given(sides, sides, st.integers(1, 50), st.integers(0, 20))
 def test_a_grid_falls_on_the_same_pixels_in_every_tile(
     height: int, width: int, tile: int, overlap: int
 ) -> None:

@@ -37,7 +37,7 @@ from triptych.training.image.style_loss import (
     style_objective,
     style_targets,
 )
-from triptych.training.image.style_net import StyleNet
+from triptych.training.image.style_net import StyleNet, _blurred
 from triptych.training.loop import Recipe, Run
 
 LIBRARY = style_data.LIBRARY[:3]
@@ -320,12 +320,14 @@ def test_measure_and_render_are_the_forward_pass():
     torch.manual_seed(0)
     net, x = StyleNet(), pictures(2)
     code = net.plain_code() + 0.2 * torch.randn(2, net.code_size)
-    made = net(x, code)
-    torch.testing.assert_close(net.render(x, net.measure(x, code)), made, atol=1e-5, rtol=0)
+    grain = torch.rand(2, 1, *x.shape[2:])
+    made = net(x, code, grain)
+    rendered = net.render(x, net.measure(x, code, grain), grain)
+    torch.testing.assert_close(rendered, made, atol=1e-5, rtol=0)
     assert made.shape == x.shape
-    assert not torch.allclose(made[:1], net(x[:1], code[1:]), atol=1e-3)
+    assert not torch.allclose(made[:1], net(x[:1], code[1:], grain[:1]), atol=1e-3)
     # Each picture has its own statistics: one alone is stylised as in company.
-    torch.testing.assert_close(net(x[1:], code[1:]), made[1:], atol=1e-5, rtol=0)
+    torch.testing.assert_close(net(x[1:], code[1:], grain[1:]), made[1:], atol=1e-5, rtol=0)
 
 
 @torch.no_grad()
@@ -334,11 +336,12 @@ def test_what_ships_is_read_back_for_training():
     model, statistics, codes = style_export.load_style(None)
     base, engine = bundle.get_bundle("style"), Engine(["cpu"], threads=1)
     x = pictures(1)
+    grain = torch.rand(1, 1, *x.shape[2:])
+    canvas = {"picture": x.numpy(), "grain": grain.numpy()}
     for code in (torch.from_numpy(codes[:1]), model.predictor(statistics(x))):
-        made = model.net(x, code).numpy()
-        given = {"picture": x.numpy(), "code": code.numpy()}
-        affine = engine.run(base.graph("measure"), given)["affine"]
-        ran = engine.run(base.graph("render"), {"picture": x.numpy(), "affine": affine})
+        made = model.net(x, code, grain).numpy()
+        affine = engine.run(base.graph("measure"), canvas | {"code": code.numpy()})["affine"]
+        ran = engine.run(base.graph("render"), canvas | {"affine": affine})
         assert np.abs(ran["stylised"] - made).max() <= 1e-3
     ran = engine.run(base.graph("predict"), {"style": x.numpy()})
     np.testing.assert_allclose(ran["code"], code.numpy(), atol=1e-3)
@@ -379,14 +382,43 @@ def test_the_objective_is_zero_for_what_is_wanted():
 
 @torch.no_grad()
 def test_a_flat_picture_has_no_checkerboard():
-    """Far from the border a generator of any weights paints a flat picture flat."""
+    """Without grain, far from the border, any generator's weights paint a flat picture flat."""
     for seed in range(3):
         torch.manual_seed(seed)
         net = StyleNet()
         code = net.plain_code() + 0.5 * torch.randn(1, net.code_size)
-        affine = net.measure(pictures(1, 256, 256), code)
-        made = net.render(torch.full((1, 3, 256, 256), 0.4), affine)[..., 112:144, 112:144]
+        affine = net.measure(pictures(1, 256, 256), code, torch.rand(1, 1, 256, 256))
+        flat, still = torch.full((1, 3, 256, 256), 0.4), torch.full((1, 1, 256, 256), 0.5)
+        made = net.render(flat, affine, still)[..., 112:144, 112:144]
         assert float(made.amax((2, 3)).sub(made.amin((2, 3))).max()) < 1e-4
+
+
+@torch.no_grad()
+def test_the_coarse_grids_highest_frequency_does_not_pass():
+    """One motif at every second position of the grid cannot be printed."""
+    x = torch.rand(1, 1, 12, 12).expand(1, 4, 12, 12)
+    board = (torch.arange(12)[:, None] + torch.arange(12)) % 2 * 2.0 - 1
+    stripes = (torch.arange(12) % 2 * 2.0 - 1).expand(12, 12)
+    for motif in (board, stripes, stripes.T):
+        apart = (_blurred(x + motif) - _blurred(x))[..., 1:-1, 1:-1]
+        assert float(apart.abs().max()) < 1e-6
+    flat = torch.full_like(x, 0.3)
+    torch.testing.assert_close(_blurred(flat), flat)
+
+
+def test_blocks_may_differ_as_the_styles_own_do():
+    """A print with empty paper does not ask for its lines everywhere."""
+    from triptych.training.image.perceptual_export import load_perceptual
+
+    judge, lines = load_perceptual(), pictures(1, 192, 192)
+    paper = torch.ones_like(lines)
+    paper[..., :96, :96] = lines[..., :96, :96]
+    wanted = style_targets(judge, paper)
+    even = [w if w.ndim > 1 else torch.zeros_like(w) for w in wanted]
+    with torch.no_grad():
+        content = content_target(judge, paper)
+        own, strict = (float(style_objective(judge, paper, content, w)[2]) for w in (wanted, even))
+    assert own < strict / 2
 
 
 def test_what_blocks_lack_is_bounded():

@@ -23,6 +23,7 @@ from triptych.image.tiles import tile_map
 from triptych.task import Choice, Parameter, Result, Task
 
 Floats = NDArray[Any]  # float32
+Bytes = NDArray[np.uint8]
 
 MEASURED = 384  # longest side in px of the copy on which statistics are taken
 STYLE_SIDE = 512  # short side in px at which a style picture is read: it sets the brush size
@@ -42,6 +43,7 @@ def stylise(
     keep_colour: str,
     mask: Path | Floats | None,
     feather: float,
+    seed: int,
     tile: int,
 ) -> Result:
     """The picture H x W x 3 in a style, or in a blend; see TASK for the parameters."""
@@ -53,14 +55,14 @@ def stylise(
     size = picture.shape[:2]
     weights = _mask(mask, feather, size)  # before the work: it may not fit
     working = picture if scale == 1 else _resized(picture, [round(s / scale) for s in size])
-    made, small = paint(base, working, code, engine, job.part(0.1, 0.95), tile)
+    made, small = paint(base, working, code, seed, engine, job.part(0.1, 0.95), tile)
     if made.shape[:2] != size:
         made = _resized(made, size)
     if strength < 1 or weights is not None or keep_colour != "no":
         colour = _colour_keeper(
             keep_colour,
             small,
-            lambda: paint(base, small, code, engine, job.part(0.95, 0.97), tile)[0],
+            lambda: paint(base, small, code, seed, engine, job.part(0.95, 0.97), tile)[0],
         )
         _lay_over(picture, made, colour, strength, weights)
     job.progress(1.0, "done")
@@ -86,19 +88,27 @@ def _lay_over(
 
 
 def paint(
-    base: bundle.Bundle, picture: Floats, code: Floats, engine: Engine, job: Job, tile: int
+    base: bundle.Bundle,
+    picture: Floats,
+    code: Floats,
+    seed: int,
+    engine: Engine,
+    job: Job,
+    tile: int,
 ) -> tuple[Floats, Floats]:
     """The picture H x W x 3 painted by the code 1 x C, and the small copy that was measured."""
     multiple, overlap = int(base.card.extra["multiple"]), int(base.card.extra["overlap"])
     small = _small_copy(picture, multiple)
-    inputs = {"picture": _to_network(small), "code": code}
+    inputs = _canvas(small, _grain(small, seed)) | {"code": code}
     affine = engine.run(base.graph("measure"), inputs, job)["affine"]
 
-    def render(piece: Floats) -> Floats:
-        inputs = {"picture": _to_network(piece), "affine": affine}
+    def render(piece: Floats, grain: Bytes) -> Floats:
+        inputs = _canvas(piece, grain) | {"affine": affine}
         return _from_network(engine.run(base.graph("render"), inputs, job)["stylised"])
 
-    return tile_map(picture, render, tile, overlap, job, multiple, border=_BORDER), small
+    beside = [_grain(picture, seed)]
+    made = tile_map(picture, render, tile, overlap, job, multiple, border=_BORDER, beside=beside)
+    return made, small
 
 
 def styles() -> dict[str, tuple[bundle.Bundle, int]]:
@@ -213,6 +223,19 @@ def _resized(picture: Floats, size: Sequence[int], filter: str = "LANCZOS") -> F
         plane = Image.fromarray(np.ascontiguousarray(picture[..., channel]))
         made[..., channel] = np.asarray(plane.resize((width, height), Image.Resampling[filter]))
     return np.clip(made, 0, 1, out=made)
+
+
+def _grain(picture: Floats, seed: int) -> Bytes:
+    """The noise on which the network paints this picture: H x W x 1."""
+    height, width = picture.shape[:2]
+    raw = np.random.PCG64(seed).random_raw(-(-height * width // 8))  # the same in every NumPy
+    grain: Bytes = raw.view(np.uint8)[: height * width].reshape(height, width, 1)
+    return grain
+
+
+def _canvas(picture: Floats, grain: Bytes) -> dict[str, Floats]:
+    """What both graphs take."""
+    return {"picture": _to_network(picture), "grain": _to_network(grain / np.float32(255))}
 
 
 def _to_network(picture: Floats) -> Floats:
@@ -346,6 +369,14 @@ TASK = Task(
             maximum=500.0,
             step=1.0,
             unit="px",
+            needs="mask",
+        ),
+        Parameter(
+            "seed",
+            "Seed",
+            "seed",
+            0,
+            "Another seed lays the strokes of flat areas otherwise.",
         ),
         Parameter(
             "tile",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +16,14 @@ Floats = NDArray[np.float32]
 
 def tile_map(
     picture: Floats,
-    function: Callable[[Floats], Floats],
+    function: Callable[..., Floats],
     tile: int,
     overlap: int,
     job: Job | None = None,
     multiple: int = 8,
     scale: int = 1,
     border: int | None = None,
+    beside: Sequence[NDArray[Any]] = (),
 ) -> Floats:
     """Apply `function` to a picture tile by tile, with the result that one call would have.
 
@@ -35,7 +36,8 @@ def tile_map(
 
     Args:
         picture: H x W x C float32; it is not changed.
-        function: maps a piece h x w x C (a contiguous copy) to scale*h x scale*w x D.
+        function: maps a piece h x w x C (a contiguous copy) to scale*h x scale*w x D; the pieces
+            of `beside` are its other arguments.
         tile: longest side of what a piece adds to the result, in px, without its overlap.
         overlap: context on every side in px; rounded up to `multiple`.
         job: told the share that is done; cancelling it raises Cancelled before the next tile.
@@ -44,6 +46,7 @@ def tile_map(
         border: how far pieces reach beyond the picture at most, in px; rounded up to `multiple`. A
             function that sees the end of its piece (by zero padding) then sees it in the same place
             for every `tile`. Default: `overlap`.
+        beside: more arrays H x W x any that are cut like the picture.
 
     Returns:
         scale*H x scale*W x D float32.
@@ -67,7 +70,7 @@ def tile_map(
             job.progress(done / len(corners), f"tile {done + 1} of {len(corners)}")
         rows = _piece(top, step_y, margin, edge, _round_up(height, multiple))
         columns = _piece(left, step_x, margin, edge, _round_up(width, multiple))
-        made = function(_cut(picture, rows, columns))
+        made = function(*(_cut(whole, rows, columns) for whole in (picture, *beside)))
         if made.ndim != 3 or made.shape[:2] != (scale * len(rows), scale * len(columns)):
             raise ValueError(
                 f"a piece of {len(rows)} x {len(columns)} px at scale {scale} became {made.shape}"
@@ -105,7 +108,7 @@ def _piece(start: int, step: int, margin: int, edge: int, size: int) -> range:
     return range(first, first + length)
 
 
-def _cut(picture: Floats, rows: range, columns: range) -> Floats:
+def _cut(picture: NDArray[Any], rows: range, columns: range) -> NDArray[Any]:
     """A contiguous copy of these rows and columns of the picture, mirrored beyond its edges."""
     inside, beyond = [], []
     for span, size in zip((rows, columns), picture.shape, strict=False):

@@ -43,8 +43,8 @@ class StyleSettings:
     size: int = 256  # pixels of a crop's side
     any_share: float = 0.3  # share of examples whose style is not of the library
     variants: int = 4  # augmented versions of each painting
-    smooth: float = 2.0  # weight of `roughness`
-    adversarial: float = 0.3  # weight of the library's adversarial term
+    smooth: float = 1.0  # weight of `roughness`
+    adversarial: float = 0.2  # weight of the library's adversarial term
     critic_rate: float = 1e-3
     perceptual: str = ""  # folder of the perceptual network's bundle; empty: the one that ships
     start: str = ""  # folder of a style bundle to start from
@@ -111,7 +111,7 @@ def roughness(pictures: Tensor) -> Tensor:
     cells = pictures.unflatten(3, (-1, 8)).unflatten(2, (-1, 8))
     phases = cells.mean((2, 4)).flatten(2).float()
     pattern = (phases - phases.mean(2, keepdim=True)).abs().mean()
-    return diagonal.abs().mean() + 0.1 * (across.abs().mean() + down.abs().mean()) + 2 * pattern
+    return diagonal.abs().mean() + 0.1 * (across.abs().mean() + down.abs().mean()) + 6 * pattern
 
 
 class StyleRecipe(Recipe):
@@ -159,11 +159,8 @@ class StyleRecipe(Recipe):
         return {"model": model, "critic": PatchCritic(len(style_data.LIBRARY)).to(device)}
 
     def _bank(self, root: Path) -> StyleBank:
-        mark = hashlib.sha256(
-            repr(
-                (self.settings.variants, STYLE_SIDE, BLOCK, BLOCK_TAPS, style_data.LIBRARY)
-            ).encode()
-        )
+        held = ("spread", BLOCK, BLOCK_TAPS, STYLE_SIDE, self.settings.variants, style_data.LIBRARY)
+        mark = hashlib.sha256(repr(held).encode())
         for value in self.statistics.features.state_dict().values():
             mark.update(value.numpy().tobytes())
         cache = data.cache_folder() / f"style-bank-{mark.hexdigest()[:16]}.pt"

@@ -20,7 +20,7 @@ from triptych.training.image.perceptual import PerceptualNet
 from triptych.training.image.style_net import StyleModel, StyleNet, StylePredictor, StyleStatistics
 
 THUMBNAIL = 128  # pixels
-OVERLAP = 96  # pixels around a tile that its result depends on, see StyleNet
+OVERLAP = 104  # pixels around a tile that its result depends on, see StyleNet
 
 
 class _Measure(nn.Module):
@@ -28,8 +28,8 @@ class _Measure(nn.Module):
         super().__init__()
         self.net = net
 
-    def forward(self, picture: Tensor, code: Tensor) -> Tensor:
-        return self.net.measure(picture, code)
+    def forward(self, picture: Tensor, grain: Tensor, code: Tensor) -> Tensor:
+        return self.net.measure(picture, code, grain)
 
 
 class _Render(nn.Module):
@@ -37,8 +37,8 @@ class _Render(nn.Module):
         super().__init__()
         self.net = net
 
-    def forward(self, picture: Tensor, affine: Tensor) -> Tensor:
-        return self.net.render(picture, affine)
+    def forward(self, picture: Tensor, grain: Tensor, affine: Tensor) -> Tensor:
+        return self.net.render(picture, affine, grain)
 
 
 class _Predict(nn.Module):
@@ -94,28 +94,30 @@ def export_style(
     """
     size = model.net.code_size
     shapes = [(128, 128), (96, 160), (200, 104)]
-    pictures = [torch.rand(1, 3, h, w) for h, w in shapes]
+    canvases = [
+        {"picture": torch.rand(1, 3, h, w), "grain": torch.rand(1, 1, h, w)} for h, w in shapes
+    ]
     code = codes[:1].half().float()
     with torch.no_grad():
-        affine = model.net.measure(pictures[0], code)
+        affine = model.net.measure(code=code, **canvases[0])
     free = {2: "height", 3: "width"}
     styles = [torch.rand(1, 3, h, w) for h, w in [(256, 320), (512, 512), (96, 64)]]
     graphs = {
         "measure": export.GraphExport(
             _Measure(model.net),
-            {"picture": pictures[0], "code": code},
+            canvases[0] | {"code": code},
             ["affine"],
-            {"picture": free},
-            [{"picture": p, "code": code} for p in pictures],
-            {"picture": (0.0, 1.0)},
+            {"picture": free, "grain": free},
+            [canvas | {"code": code} for canvas in canvases],
+            {"picture": (0.0, 1.0), "grain": (0.0, 1.0)},
         ),
         "render": export.GraphExport(
             _Render(model.net),
-            {"picture": pictures[0], "affine": affine},
+            canvases[0] | {"affine": affine},
             ["stylised"],
-            {"picture": free, "stylised": free},
-            [{"picture": p, "affine": affine} for p in pictures],
-            {"picture": (0.0, 1.0), "stylised": (0.0, 1.0)},
+            {"picture": free, "grain": free, "stylised": free},
+            [canvas | {"affine": affine} for canvas in canvases],
+            {"picture": (0.0, 1.0), "grain": (0.0, 1.0), "stylised": (0.0, 1.0)},
         ),
         "predict": export.GraphExport(
             _Predict(statistics, model.predictor),

@@ -6,11 +6,12 @@ over photographs, but not over each crop, or a flat sky would weigh more than al
 Style: the weighted mean over four taps of two squared errors against the style: that of the Gram
 matrices of the whole picture, and that of the covariances within each block of BLOCK px. The second
 one asks for the brush everywhere: a picture that is a photograph here and a patch of strokes there
-is not painted, though its Gram matrix as a whole may be right. It does not ask for the style's
-colours everywhere, which would be blotches, and it is bounded, or the busiest block would have to
-lose its content. The deepest tap counts less and has no blocks: on a crop its matrix has few
-positions to average over, so that much of its error is chance and only blurs the content. One
-weight balances all styles (after Gatys et al. 2016).
+is not painted, though its Gram matrix as a whole may be right. A block may be as far from the
+style's mean as the style's own blocks are, or a print's empty paper would have to be covered. It
+does not ask for the style's colours everywhere, which would be blotches, and it is bounded, or the
+busiest block would have to lose its content. The deepest tap counts less and has no blocks: on a
+crop its matrix has few positions to average over, so that much of its error is chance and only
+blurs the content. One weight balances all styles (after Gatys et al. 2016).
 """
 
 from __future__ import annotations
@@ -32,13 +33,17 @@ BLOCK_SHARE = 0.3  # of a tap's error
 
 
 def style_targets(judge: Taps, style: Tensor) -> list[Tensor]:
-    """What a style picture 1 x 3 x H x W asks for: the Gram matrix of each tap, then the mean
-    covariance within blocks of each of the first `BLOCK_TAPS` taps; 1 x C x C each."""
+    """What a style picture 1 x 3 x H x W asks for: the Gram matrix of each tap, then, of each of
+    the first `BLOCK_TAPS` taps, the mean covariance within blocks (1 x C x C each), then how far
+    from it the blocks are (root mean square; 1 each)."""
     with torch.no_grad():
         taps = judge(style, upto=len(STYLE_TAPS))
         found = [_block_statistics(tap.float(), _side(place)) for place, tap in enumerate(taps)]
-    means, within = zip(*found, strict=True)
-    return [g.mean(1) for g in means] + [c.mean(1) for c in within[:BLOCK_TAPS]]
+    grams, within = zip(*found, strict=True)
+    within = within[:BLOCK_TAPS]
+    mean = [c.mean(1) for c in within]
+    spread = [(c - m).pow(2).sum((2, 3)).mean(1).sqrt() for c, m in zip(within, mean, strict=True)]
+    return [*(g.mean(1) for g in grams), *mean, *spread]
 
 
 def content_target(judge: Taps, picture: Tensor) -> Tensor:
@@ -72,12 +77,14 @@ def _gram_error(found: Tensor, wanted: Tensor) -> Tensor:
     return (found - wanted).pow(2).sum((1, 2)) / wanted.pow(2).sum((1, 2))
 
 
-def _within_error(found: Tensor, wanted: Tensor) -> Tensor:
-    """The mean over blocks of the squared error of N x B x C x C against N x C x C, relative to
-    the sum of both squares, so that a block's error is at most 1: N."""
+def _within_error(found: Tensor, wanted: Tensor, spread: Tensor) -> Tensor:
+    """The mean over blocks of the squared error of N x B x C x C against N x C x C beyond the
+    squared `spread` (N), relative to the sum of both squares, so that a block's error is at most 1:
+    N."""
     wanted = wanted.unsqueeze(1)
     size = found.pow(2).sum((2, 3)) + wanted.pow(2).sum((2, 3))
-    return ((found - wanted).pow(2).sum((2, 3)) / (size + 1e-8)).mean(1)
+    beyond = (found - wanted).pow(2).sum((2, 3)) - spread.pow(2).unsqueeze(1)
+    return (beyond.relu() / (size + 1e-8)).mean(1)
 
 
 def style_terms(
@@ -94,7 +101,8 @@ def style_terms(
         grams, within = _block_statistics(taps[place], _side(place))
         error = _gram_error(grams.mean(1), wanted[place])
         if place < BLOCK_TAPS:
-            blocks = _within_error(within, wanted[len(STYLE_TAPS) + place])
+            mean, spread = wanted[len(STYLE_TAPS) + place :: BLOCK_TAPS]
+            blocks = _within_error(within, mean, spread)
             error = (1 - BLOCK_SHARE) * error + BLOCK_SHARE * blocks
         style_term = style_term + STYLE_TAPS[place] / sum(STYLE_TAPS) * error
     return content_term, style_term

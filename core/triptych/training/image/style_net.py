@@ -20,31 +20,35 @@ from torch import Tensor, nn
 from triptych.training.image.perceptual import CHANNELS, PerceptualNet
 
 EPSILON = 1e-5
+GRAINS = 4  # channels of noise on the grid of 4 pixels
 Norm = Callable[[int, Tensor], Tensor]
 
 
 class StyleNet(nn.Module):
-    """Pictures (N x 3 x H x W, 0..1; H and W multiples of 8) and codes (N x `code_size`) to
-    stylised pictures of the same size, 0..1.
+    """Pictures (N x 3 x H x W, 0..1; H and W multiples of 8), codes (N x `code_size`) and grain
+    (N x 1 x H x W of white noise) to stylised pictures of the same size, 0..1.
 
-    A code holds the normalisations' scales, then their shifts.
+    A code holds the normalisations' scales, then their shifts. The grain is what flat areas are
+    painted from (noise as in Ulyanov et al. 2016): without it the network has nothing there to
+    tell one place from the next, and repeats one stroke on its grid.
     """
 
     def __init__(
         self, quarter: int = 32, eighth: int = 80, blocks: int = 4, up: int = 32, half: int = 12
     ) -> None:
         super().__init__()
-        self.sizes = [quarter, eighth, *[eighth] * (2 * blocks), up, half, 3]
+        self.sizes = [quarter, eighth, *[eighth] * (2 * blocks), up, half, 3, GRAINS]
         self.norm_size = sum(self.sizes)
         self.code_size = 2 * self.norm_size
         self.enter = nn.Conv2d(3, quarter, 8, stride=4)
-        self.down = nn.Conv2d(quarter, eighth, 3, stride=2)
+        self.grain = nn.Conv2d(1, GRAINS, 4, stride=4, bias=False)
+        self.down = nn.Conv2d(quarter + GRAINS, eighth, 3, stride=2)
         self.blocks = nn.ModuleList(
             nn.ModuleList(nn.Conv2d(eighth, eighth, 3) for _ in range(2)) for _ in range(blocks)
         )
         self.up = nn.Conv2d(eighth, up, 3)
         # No bias: the shift of the normalisation that follows does the same.
-        self.merge = nn.Conv2d(up + quarter, 4 * half, 3, padding=1, bias=False)
+        self.merge = nn.Conv2d(up + quarter + GRAINS, 4 * half, 3, padding=1, bias=False)
         self.leave = nn.Conv2d(half, 12, 3, padding=1, bias=False)
         for conv in self.modules():
             if isinstance(conv, nn.Conv2d):
@@ -56,8 +60,9 @@ class StyleNet(nn.Module):
             first = conv.weight.data[::4].clone() * (0.3 if conv is self.leave else 1.0)
             conv.weight.data.copy_(first.repeat_interleave(4, 0))
 
-    def _run(self, picture: Tensor, norm: Norm) -> Tensor:
+    def _run(self, picture: Tensor, grain: Tensor, norm: Norm) -> Tensor:
         fine = F.relu(norm(0, self.enter(_edged(picture, 2))))
+        fine = torch.cat([fine, norm(len(self.sizes) - 1, self.grain(grain))], 1)
         x = F.relu(norm(1, self.down(_edged(fine))))
         at = 2
         for pair in self.blocks:
@@ -66,7 +71,7 @@ class StyleNet(nn.Module):
             x = x + norm(at + 1, second(_edged(y)))
             at += 2
         x = F.relu(norm(at, self.up(_edged(x))))
-        x = F.interpolate(x, scale_factor=2.0, mode="bilinear")
+        x = F.interpolate(_blurred(x), scale_factor=2.0, mode="bilinear")
         x = _shuffled(self.merge(torch.cat([x, fine], 1)), (1, 0, 1, 0))
         x = _shuffled(self.leave(F.relu(norm(at + 1, x))), (0, 1, 0, 1))
         # What is painted goes onto the picture itself in the style's colours, so that detail finer
@@ -77,7 +82,7 @@ class StyleNet(nn.Module):
         scales, shifts = vector.unsqueeze(-1).unsqueeze(-1).split(self.norm_size, 1)
         return list(scales.split(self.sizes, 1)), list(shifts.split(self.sizes, 1))
 
-    def _measuring(self, code: Tensor, found: list[tuple[Tensor, Tensor]] | None) -> Norm:
+    def _measuring(self, code: Tensor, found: dict[int, tuple[Tensor, Tensor]] | None) -> Norm:
         scales, shifts = self._split(code)
 
         def norm(index: int, x: Tensor) -> Tensor:
@@ -88,25 +93,28 @@ class StyleNet(nn.Module):
             scale = scale * torch.rsqrt(variance + EPSILON)
             shift = shift - mean * scale
             if found is not None:
-                found.append((scale, shift))
+                found[index] = (scale, shift)
             return x * scale + shift
 
         return norm
 
-    def forward(self, picture: Tensor, code: Tensor) -> Tensor:
-        """Stylise with each picture's own statistics."""
-        return self._run(picture, self._measuring(code, None))
+    def forward(self, picture: Tensor, code: Tensor, grain: Tensor | None = None) -> Tensor:
+        """Stylise with each picture's own statistics; the grain is drawn where none is given."""
+        if grain is None:
+            grain = torch.rand_like(picture[:, :1])
+        return self._run(picture, grain, self._measuring(code, None))
 
-    def measure(self, picture: Tensor, code: Tensor) -> Tensor:
+    def measure(self, picture: Tensor, code: Tensor, grain: Tensor) -> Tensor:
         """What the normalisations do to this picture: N x `code_size`, scales then shifts."""
-        found: list[tuple[Tensor, Tensor]] = []
-        self._run(picture, self._measuring(code, found))
-        return torch.cat([s for s, _ in found] + [s for _, s in found], 1).flatten(1)
+        found: dict[int, tuple[Tensor, Tensor]] = {}
+        self._run(picture, grain, self._measuring(code, found))
+        affine = [found[i] for i in sorted(found)]
+        return torch.cat([s for s, _ in affine] + [s for _, s in affine], 1).flatten(1)
 
-    def render(self, picture: Tensor, affine: Tensor) -> Tensor:
+    def render(self, picture: Tensor, affine: Tensor, grain: Tensor) -> Tensor:
         """Stylise with statistics that `measure` found, on this picture or on a small copy."""
         scales, shifts = self._split(affine)
-        return self._run(picture, lambda i, x: x * scales[i] + shifts[i])
+        return self._run(picture, grain, lambda i, x: x * scales[i] + shifts[i])
 
     def plain_code(self) -> Tensor:
         """The code that normalises and changes nothing more: 1 x `code_size`."""
@@ -118,6 +126,12 @@ def _edged(x: Tensor, wide: int = 1) -> Tensor:
     """`wide` more positions on every side, copies of the edge. Zeros would tell the network where
     the border is, and it fills the border with the colours that the photograph lacks."""
     return F.pad(x, (wide,) * 4, mode="replicate")
+
+
+def _blurred(x: Tensor) -> Tensor:
+    """A binomial filter (1 2 1)/4 in both directions. It takes away the grid's highest frequency,
+    on which the network would else print one motif at every second position."""
+    return F.avg_pool2d(F.avg_pool2d(_edged(x), 2, stride=1), 2, stride=1)
 
 
 def _shuffled(x: Tensor, beyond: tuple[int, int, int, int]) -> Tensor:
