@@ -45,7 +45,9 @@ class Parameter:
     `maximum` characters), "choice" (one of `choices`), "blend" (a list of (choice, weight)),
     "picture" and "mask" (a file or an array). `choices` may be a function, for what is found at
     run time; with `accepts_picture` a choice or blend also takes any picture. An `optional`
-    parameter may be None; another one whose default is None must be given.
+    parameter may be None; another one whose default is None must be given. `needs` names the
+    parameter without which this one means nothing: a host that does not show that one (GIMP has its
+    selection for a mask) shows this one no more.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Parameter:
     choices: Sequence[Choice] | Callable[[], Sequence[Choice]] = ()
     optional: bool = False
     advanced: bool = False
+    needs: str = ""
     accepts_picture: bool = False
 
     def __post_init__(self) -> None:
@@ -128,6 +131,7 @@ class Parameter:
             ],
             "optional": self.optional,
             "advanced": self.advanced,
+            "needs": self.needs,
             "accepts_picture": self.accepts_picture,
         }
 

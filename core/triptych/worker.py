@@ -11,8 +11,10 @@ Methods:
     initialize {}: {"protocol", "version", "tasks": [Task.describe()]}
     tasks {}: the tasks anew, with the styles that there are now
     run {"task", "values", "picture", "result"}: `picture` and any value of kind picture or mask are
-        {"path", "shape"} of float32 files; the result is written to the file `result`.
-        Answers {"shape", "used"}; on the way, notifications `event` {"id", "fraction", "message"}.
+        {"path", "shape"} of float32 files; the result is written to the file `result`. A fourth
+        channel of the picture, alpha, comes back as it went; values beyond 0..1, which a host with
+        wide colours has, are taken as 0 or 1. Answers {"shape", "used"}; on the way, notifications
+        `event` {"id", "fraction", "message"}.
     cancel {"id"}: a run, queued or running, whose own answer is then the error CANCELLED
     ping {}: {}, at once, whatever runs
 """
@@ -21,6 +23,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import queue
 import sys
@@ -219,6 +222,8 @@ def _given(params: Mapping[str, Any], name: str, kind: Any) -> Any:
 
 def _run(job: Job, params: Mapping[str, Any]) -> dict[str, Any]:
     """Do the task that `params` ask for, and write its picture."""
+    import numpy as np
+
     from triptych.task import get_task
 
     task = get_task(_given(params, "task", str))
@@ -226,14 +231,30 @@ def _run(job: Job, params: Mapping[str, Any]) -> dict[str, Any]:
     picture = _value(params["picture"]) if params.get("picture") is not None else None
     target = Path(_given(params, "result", str))
     job.progress(0.0, "starting")  # a run that was cancelled in the queue ends here
+    alpha = None
+    if picture is not None and picture.ndim == 3:
+        alpha = picture[..., 3:] if picture.shape[2] == 4 else None
+        picture = picture[..., :3]
+        if picture.min() < 0 or picture.max() > 1:
+            picture = picture.clip(0, 1)
     result = task.run(picture, job, **values)
+    made = result.picture
+    if alpha is not None and alpha.shape[:2] == made.shape[:2]:
+        shape = (*made.shape[:2], 4)
+    else:
+        shape, alpha = made.shape, None
     try:
         with target.open("r+b") as file:  # the client made it: it alone knows who may read it
-            file.truncate(0)
-            result.picture.astype("<f4", copy=False).tofile(file)
+            file.truncate(4 * math.prod(shape))
+            if hasattr(os, "posix_fallocate"):  # full now, not a crash while writing
+                os.posix_fallocate(file.fileno(), 0, 4 * math.prod(shape))
+            out = np.memmap(file, "<f4", "r+", shape=shape)
+            out[..., : made.shape[2]] = made
+            if alpha is not None:
+                out[..., 3:] = alpha
     except OSError as error:
         raise UserError(f"the result cannot be handed over: {one_line(error)}") from error
-    return {"shape": list(result.picture.shape), "used": result.used}
+    return {"shape": list(shape), "used": result.used}
 
 
 def _value(value: Any) -> Any:

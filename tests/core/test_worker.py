@@ -92,6 +92,15 @@ def test_pictures_are_values_too(worker: Worker):
         )
 
 
+def test_alpha_comes_back_and_wide_colours_are_cut(worker: Worker):
+    before = 4 * picture()[..., [0, 1, 2, 0]] - 1
+    with filled(before) as given_:
+        made = taken(worker.run("tint", {"colour": "red"}, given_))
+    assert np.array_equal(made[..., 3], before[..., 3])
+    expected = np.clip(np.clip(before[..., :3], 0, 1) + np.array((0.1, 0, 0), np.float32), 0, 1)
+    assert np.array_equal(made[..., :3], expected)
+
+
 @pytest.mark.parametrize(
     ("task", "values", "said"),
     [
