@@ -64,7 +64,7 @@ def nick(label: str, used: set[str]) -> str:
 
 def declare(procedure: Gimp.Procedure, task: dict[str, Any]) -> None:
     """Give the procedure the arguments of the task's parameters."""
-    flags, used = GObject.ParamFlags.READWRITE, set[str]()
+    flags, used = GObject.ParamFlags.READWRITE, set("rlshco")  # which the buttons have
     for one in shown(task):
         name, kind, text = one["name"].replace("_", "-"), one["kind"], one["help"]
         label = nick(one["label"], used)
@@ -356,30 +356,25 @@ class Triptych(Gimp.PlugIn):
         Gegl.init(None)
         status = Gimp.PDBStatusType
         try:
-            if mode == Gimp.RunMode.INTERACTIVE and not ask(procedure, config, task):
-                return procedure.new_return_values(status.CANCEL, GLib.Error())
+            worker = None
+            if mode == Gimp.RunMode.INTERACTIVE:
+                from dialog import Dialog
+
+                dialog = Dialog(procedure, config, task, drawables[0], sys.modules[__name__])
+                wanted, worker = dialog.run(), dialog.worker
+                if not wanted:
+                    if worker is not None:
+                        worker.close()
+                    return procedure.new_return_values(status.CANCEL, GLib.Error())
             Gimp.progress_init(task["label"])
-            with start() as worker:
-                paint(worker, task, image, drawables, config)
+            with worker or start() as used:
+                paint(used, task, image, drawables, config)
         except client.RunCancelled:
             return procedure.new_return_values(status.CANCEL, GLib.Error())
         except client.WorkerError as error:
             problem = GLib.Error.new_literal(Gimp.PlugIn.error_quark(), str(error), 0)
             return procedure.new_return_values(status.EXECUTION_ERROR, problem)
         return procedure.new_return_values(status.SUCCESS, GLib.Error())
-
-
-def ask(procedure: Gimp.Procedure, config: Any, task: dict[str, Any]) -> bool:
-    """Show the dialog; whether the user wants it done."""
-    gi.require_version("GimpUi", "3.0")
-    from gi.repository import GimpUi
-
-    GimpUi.init(procedure_name(task))
-    dialog = GimpUi.ProcedureDialog.new(procedure, config, task["label"])
-    dialog.fill(None)
-    wanted = dialog.run()
-    dialog.destroy()
-    return bool(wanted)
 
 
 def procedure_name(task: dict[str, Any]) -> str:
