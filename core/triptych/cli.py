@@ -485,6 +485,29 @@ def _doctor(words: list[str]) -> int:
     return 1 if any(finding.wrong for finding in findings) else 0
 
 
+def _install(words: list[str]) -> int:
+    """Install the plug-in of a host, such as gimp."""
+    parser = _Parser("install", "Install Triptych's plug-in in a host, or take it out again.")
+    parser.add_argument("host", choices=("gimp",), help="which host")
+    parser.add_argument("--uninstall", action="store_true", help="take the plug-in out")
+    parser.add_argument(
+        "--folder", type=Path, metavar="DIR", help="the host's plug-in folder, if it is not found"
+    )
+    given = parser.parse(words)
+    from triptych import install
+
+    found = [install.Gimp("", given.folder)] if given.folder else install.gimps()
+    if not found:
+        raise UserError(
+            "no GIMP 3 was found: start GIMP once, or name its plug-in folder with --folder (GIMP "
+            "shows it under Edit > Preferences > Folders > Plug-ins)."
+        )
+    for gimp in found:
+        for line in (install.uninstall_gimp if given.uninstall else install.install_gimp)(gimp):
+            print(line)
+    return 0
+
+
 def _train(words: list[str]) -> int:
     """Train a model, or a style of your own."""
     parser = _Parser("train", "Train a model from a recipe; `train style --from` learns a style.")
@@ -560,6 +583,7 @@ _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "about": _about,
     "sign": _sign,
     "doctor": _doctor,
+    "install": _install,
     "train": _train,
     "export": _export,
 }

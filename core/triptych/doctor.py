@@ -47,6 +47,7 @@ def examine() -> list[Finding]:
         _packages,
         _providers,
         _bundles,
+        _gimp,
         _folders,
         _training,
     )
@@ -189,6 +190,19 @@ def _bundles() -> Iterator[Finding]:
     if "style" not in tasks:
         said = f"no sound style bundle in {bundle.shipped_folder()}"
         yield Finding("bundles", said, wrong=True, mend=_ship_again())
+
+
+def _gimp() -> Iterator[Finding]:
+    from triptych import install
+
+    for gimp in install.gimps():
+        subject, mend = f"GIMP {gimp.version}", "triptych install gimp"
+        if not gimp.folder.exists():
+            yield Finding(subject, f"has no plug-in yet; `{mend}` puts it there")
+        elif why := install.outdated(gimp):
+            yield Finding(subject, f"the plug-in in {gimp.folder} {why}", wrong=True, mend=mend)
+        else:
+            yield Finding(subject, f"the plug-in is in {gimp.folder}")
 
 
 def _folders() -> Iterator[Finding]:

@@ -1,0 +1,146 @@
+"""Triptych's plug-ins in their hosts' folders: `triptych install gimp`."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from triptych import client, worker
+from triptych.errors import UserError
+from triptych.files import refusal, write_whole
+
+NAME = "triptych"  # of the plug-in's folder and, with .py, of its program
+_OLDEST = (3, 0)  # GIMP's version
+_FLATPAK = "org.gimp.GIMP"
+
+
+@dataclass(frozen=True)
+class Gimp:
+    """A GIMP of a user: its version, its folder for plug-ins, whether it is a Flatpak."""
+
+    version: str
+    plug_ins: Path
+    flatpak: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """Where Triptych's plug-in is, or would be."""
+        return self.plug_ins / NAME
+
+
+def gimps() -> list[Gimp]:
+    """Every GIMP 3 that this user has started once, the newest first."""
+    found = []
+    for root, flatpak in _configurations():
+        try:
+            folders = list(root.iterdir())
+        except OSError:
+            continue
+        for folder in folders:
+            version = re.fullmatch(r"(\d+)\.(\d+)", folder.name)
+            if version and folder.is_dir():
+                number = (int(version[1]), int(version[2]))
+                if number >= _OLDEST:
+                    found.append((number, Gimp(folder.name, folder / "plug-ins", flatpak)))
+    return [one for _, one in sorted(found, key=lambda pair: pair[0], reverse=True)]
+
+
+def _configurations() -> Iterator[tuple[Path, bool]]:
+    """Where GIMP keeps a folder for each version, and whether that GIMP is a Flatpak."""
+    home = Path.home()
+    if sys.platform == "win32":
+        yield Path(os.environ.get("APPDATA", home / "AppData" / "Roaming")) / "GIMP", False
+    elif sys.platform == "darwin":
+        yield home / "Library" / "Application Support" / "GIMP", False
+    else:
+        yield Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config") / "GIMP", False
+        yield home / ".var" / "app" / _FLATPAK / "config" / "GIMP", True
+        yield home / "snap" / "gimp" / "current" / ".config" / "GIMP", False
+
+
+def source() -> Path:
+    """The plug-in's own files, as they ship."""
+    package = Path(__file__).resolve().parent
+    for folder in (package / "gimp_plugin", package.parents[1] / "gimp_plugin"):
+        if (folder / NAME / f"{NAME}.py").is_file():
+            return folder / NAME
+    raise UserError("this copy of Triptych lacks the GIMP plug-in: install Triptych again.")
+
+
+def install_gimp(gimp: Gimp) -> list[str]:
+    """Put the plug-in into this GIMP's folder, whole or not at all; what was done, in sentences."""
+    from triptych.task import tasks
+
+    notes = []
+    target, aside = gimp.folder, gimp.plug_ins / f".{NAME}-new"
+    try:
+        shutil.rmtree(aside, ignore_errors=True)
+        shutil.copytree(source(), aside, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy2(Path(client.__file__), aside / "client.py")
+        program = aside / f"{NAME}.py"
+        program.chmod(program.stat().st_mode | 0o111)
+        described = [task.describe() for task in tasks().values()]
+        write_whole(aside / "tasks.json", json.dumps(described).encode())
+        write_whole(aside / "worker.json", json.dumps(_settings(gimp), indent=1).encode())
+        old = gimp.plug_ins / f".{NAME}-old"
+        shutil.rmtree(old, ignore_errors=True)
+        if target.exists():
+            target.rename(old)
+        aside.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise refusal("write", target, error) from error
+    notes.append(f"GIMP {gimp.version}: the plug-in is in {target}.")
+    notes.append(f"Its work is done by {sys.executable}.")
+    if gimp.flatpak:
+        notes.append(
+            "This GIMP is a Flatpak: allow it to start that program with `flatpak override --user "
+            f"--talk-name=org.freedesktop.Flatpak {_FLATPAK}`."
+        )
+    notes.append("Start GIMP anew; the filters are under Filters > Triptych.")
+    return notes
+
+
+def _settings(gimp: Gimp) -> dict[str, object]:
+    """How the plug-in starts its worker."""
+    command = [sys.executable, "-m", worker.__name__]
+    folder = None
+    if gimp.flatpak:  # it sees neither the host's programs nor its /dev/shm
+        command = ["flatpak-spawn", "--host", *command]
+        folder = str(Path.home() / ".cache")
+    kept = {k: v for k, v in os.environ.items() if k.startswith("TRIPTYCH_")}
+    return {"command": command, "environment": kept, "folder": folder}
+
+
+def outdated(gimp: Gimp) -> str:
+    """What is wrong with the plug-in in this GIMP's folder, if anything is."""
+    wanted = {path.name: path for path in source().iterdir() if path.is_file()}
+    wanted["client.py"] = Path(client.__file__)
+    try:
+        if any((gimp.folder / n).read_bytes() != p.read_bytes() for n, p in wanted.items()):
+            return "is of another version"
+        command = json.loads((gimp.folder / "worker.json").read_text())["command"]
+        program = command[2] if gimp.flatpak else command[0]
+        if shutil.which(program) is None:
+            return f"starts {program}, which is not there"
+    except (OSError, ValueError, KeyError, IndexError, TypeError):
+        return "is not whole"
+    return ""
+
+
+def uninstall_gimp(gimp: Gimp) -> list[str]:
+    """Take the plug-in out of this GIMP's folder."""
+    if not gimp.folder.exists():
+        return [f"GIMP {gimp.version}: there is no plug-in in {gimp.plug_ins}."]
+    try:
+        shutil.rmtree(gimp.folder)
+    except OSError as error:
+        raise refusal("write", gimp.folder, error) from error
+    return [f"GIMP {gimp.version}: the plug-in is gone from {gimp.plug_ins}."]

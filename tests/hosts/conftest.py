@@ -1,0 +1,109 @@
+"""Real hosts. GIMP 3 runs in a Debian 13 root of its own, made once and kept in the user's cache.
+
+Making it needs Linux, root and Debian's `debootstrap`. Root without the rest is a failure, not a
+skip: that is how CI runs.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from triptych import install
+
+PACKAGES = "gimp gir1.2-gimp-3.0 python3-gi"
+# Its own mounts, which end with it. The machine's own root is seen as /host: there the worker runs.
+ENTER = """set -e
+root=$1; shift
+mkdir -p "$root/host"
+mount --rbind / "$root/host"
+for folder in dev proc sys; do mount --rbind "/$folder" "$root/$folder"; done
+exec chroot "$root" "$@"
+"""
+
+
+@dataclass(frozen=True)
+class Gimp:
+    """A GIMP with Triptych's plug-in."""
+
+    root: Path
+
+    @property
+    def plug_in(self) -> Path:
+        """The installed plug-in's folder."""
+        return self.root / "root/.config/GIMP/3.0/plug-ins/triptych"
+
+    def enter(self, *words: str, seconds: int = 600) -> subprocess.CompletedProcess[str]:
+        """Run a command inside the root."""
+        command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", ENTER, "enter"]
+        kept = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"}
+        return subprocess.run(
+            [*command, str(self.root), *words],
+            env={**kept, "DEBIAN_FRONTEND": "noninteractive"},
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=seconds,
+        )
+
+    def console(self, script: Path) -> str:
+        """What GIMP prints that runs a Python script, without a window."""
+        code = f"exec(compile(open('/host{script}').read(), '{script.name}', 'exec'))"
+        words = ["--no-interface", "--batch-interpreter", "python-fu-eval", "-b", code, "--quit"]
+        done = self.enter("gimp-console", *words, seconds=300)
+        return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="session")
+def gimp() -> Gimp:
+    """GIMP 3 with the plug-in of this checkout."""
+    if sys.platform != "linux" or os.geteuid() != 0:
+        pytest.skip("making a root for GIMP 3 needs Linux and root")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    host = Gimp(cache / "triptych-hosts" / "trixie")
+    stamp = host.root / f"made-of {PACKAGES}"
+    if not stamp.exists():
+        make(host)
+        stamp.touch()
+    shutil.rmtree(host.plug_in, ignore_errors=True)
+    install.install_gimp(install.Gimp("3.0", host.plug_in.parent))
+    settings = json.loads((host.plug_in / "worker.json").read_text())
+    settings["command"] = ["chroot", "/host", *settings["command"]]
+    settings["environment"]["PYTHONPATH"] = os.environ.get("PYTHONPATH", "")
+    (host.plug_in / "worker.json").write_text(json.dumps(settings))
+    return host
+
+
+def make(host: Gimp) -> None:
+    """Debian 13 with GIMP in a folder."""
+    if shutil.which("debootstrap") is None:
+        said(["apt-get", "update", "-qq"])
+        said(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "debootstrap"])
+    shutil.rmtree(host.root, ignore_errors=True)
+    host.root.parent.mkdir(parents=True, exist_ok=True)
+    said(["debootstrap", "--variant=minbase", "trixie", str(host.root), mirror()])
+    shutil.copy("/etc/resolv.conf", host.root / "etc/resolv.conf")
+    done = host.enter("sh", "-c", f"apt-get install -y --no-install-recommends {PACKAGES}")
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+
+
+def mirror() -> str:
+    """Where this machine takes Debian's packages from."""
+    listed = said(["apt-get", "indextargets", "--format", "$(REPO_URI) $(LABEL)"])
+    for line in listed.splitlines():
+        address, _, label = line.partition(" ")
+        if label == "Debian" and "security" not in address:
+            return address
+    raise AssertionError(f"no Debian mirror is known here: {listed}")
+
+
+def said(command: list[str]) -> str:
+    """What a command prints; it must succeed."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, f"{command}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
+    return done.stdout
