@@ -26,12 +26,12 @@ def main() -> None:
     own = sys.argv[1]
     photograph = load(PHOTOGRAPH).pixels
     labels = {choice.value: choice.label for choice in style_choices()}
-    shown = ["vangogh-wheatfield-cypresses", "munch-scream", "monet"]
-    blend = [("munch-scream", 0.5), ("monet-water-lilies", 0.5)]
+    shown = ["kandinsky-improvisation-30", "toulouse-lautrec-jane-avril", "cezanne"]
+    blend = [("cezanne-mont-sainte-victoire", 0.5), ("turner-venice", 0.5)]
     style = get_task("style")
     cells = [("The photograph", photograph)]
     cells += [(labels[name], style.run(photograph, style=name).picture) for name in shown]
-    cells.append(("Half Munch, half Monet", style.run(photograph, mix=blend).picture))
+    cells.append(("Half Cezanne, half Turner", style.run(photograph, mix=blend).picture))
     cells.append((f"An own style: {labels[own]}", style.run(photograph, style=own).picture))
     height = round(WIDTH * photograph.shape[0] / photograph.shape[1])
     sheet = Image.new("RGB", (3 * (WIDTH + GAP) - GAP, 2 * (height + CAPTION)), "white")

@@ -565,9 +565,11 @@ def _training() -> Iterator[Any]:
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("triptych"):
             raise
+        from triptych.doctor import pip_self
+
+        mend = pip_self("[train]")
         raise UserError(
-            f"training needs {error.name}, which is not installed: "
-            "run `pip install 'triptych[train]'`."
+            f"training needs {error.name}, which is not installed: run `{mend}`."
         ) from error
 
 

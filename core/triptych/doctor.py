@@ -83,7 +83,7 @@ def _pip(arguments: str) -> str:
     return f"{python} -m pip {arguments}"
 
 
-def _pip_self(extra: str = "") -> str:
+def pip_self(extra: str = "") -> str:
     """The command that installs Triptych (again), from the checkout where this is one."""
     what, again = f"triptych{extra}", "" if extra else "--force-reinstall --no-deps "
     if not _installed():
@@ -101,7 +101,7 @@ def _ship_again() -> str:
     """The command that brings back the bundles that ship."""
     folder = bundle.shipped_folder()
     if _installed():
-        return _pip_self()
+        return pip_self()
     return f"git -C '{folder.parent}' checkout HEAD -- {folder.name}"
 
 
@@ -154,18 +154,14 @@ def _providers() -> Iterator[Finding]:
         subject = f"runs on {name}"
         if error is None:
             yield Finding(subject, "yes")
-        elif name == "cuda" and not _has_nvidia():
+        elif name == "cuda" and not engine.has_nvidia():
             yield Finding(subject, "no: this machine has no NVIDIA driver; the CPU does the work")
         else:
-            mend = _pip_self("[cuda]") if name == "cuda" else ""
+            mend = pip_self("[cuda]") if name == "cuda" else ""
             yield Finding(subject, error, wrong=True, mend=mend)
     threads = engine.Engine(["cpu"]).threads
     said = f"{threads} of {os.cpu_count()}" if threads else "one per core"
     yield Finding("threads", f"{said} (TRIPTYCH_THREADS changes it)")
-
-
-def _has_nvidia() -> bool:
-    return Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None
 
 
 def _bundles() -> Iterator[Finding]:
@@ -225,7 +221,7 @@ def _training() -> Iterator[Finding]:
     missing = [name for name, module in _TRAINING.items() if not importlib.util.find_spec(module)]
     if missing:
         yield Finding("training", f"cannot train: no {', '.join(missing)}")
-        yield Finding("", f"if you want to: {_pip_self('[train]')}")
+        yield Finding("", f"if you want to: {pip_self('[train]')}")
     else:
         yield Finding("training", f"torch {_version('torch')}")
     data = os.environ.get("TRIPTYCH_DATA")

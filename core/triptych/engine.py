@@ -12,6 +12,7 @@ import io
 import logging
 import os
 import re
+import shutil
 import threading
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -137,6 +138,9 @@ class Engine:
             wanted = [name for name in PROVIDERS.values() if name in available]
         errors = []
         for name in wanted:
+            if self._wanted is None and _SHORT[name] == "cuda" and not has_nvidia():
+                errors.append("this machine has no NVIDIA driver")
+                continue
             error = _provider_error(name)
             if error is None:
                 break
@@ -218,6 +222,11 @@ def providers_that_work() -> dict[str, str | None]:
     """Each provider that onnxruntime has here ("cuda", "cpu", ...): None, or why it fails."""
     available = _ort().get_available_providers()
     return {short: _provider_error(full) for short, full in PROVIDERS.items() if full in available}
+
+
+def has_nvidia() -> bool:
+    """Whether this machine has an NVIDIA driver, and so may have a GPU for CUDA."""
+    return Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None
 
 
 @functools.cache

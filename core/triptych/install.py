@@ -29,6 +29,11 @@ class Gimp:
     flatpak: bool = False
 
     @property
+    def named(self) -> str:
+        """What to call it; the version of one whose folder was named is not known."""
+        return f"GIMP {self.version}".strip()
+
+    @property
     def folder(self) -> Path:
         """Where Triptych's plug-in is, or would be."""
         return self.plug_ins / NAME
@@ -97,7 +102,7 @@ def install_gimp(gimp: Gimp) -> list[str]:
     except OSError as error:
         shutil.rmtree(aside, ignore_errors=True)
         raise refusal("write", target, error) from error
-    notes.append(f"GIMP {gimp.version}: the plug-in is in {target}.")
+    notes.append(f"{gimp.named}: the plug-in is in {target}.")
     notes.append(f"Its work is done by {sys.executable}.")
     if gimp.flatpak:
         notes.append(
@@ -138,9 +143,9 @@ def outdated(gimp: Gimp) -> str:
 def uninstall_gimp(gimp: Gimp) -> list[str]:
     """Take the plug-in out of this GIMP's folder."""
     if not gimp.folder.exists():
-        return [f"GIMP {gimp.version}: there is no plug-in in {gimp.plug_ins}."]
+        return [f"{gimp.named}: there is no plug-in in {gimp.plug_ins}."]
     try:
         shutil.rmtree(gimp.folder)
     except OSError as error:
         raise refusal("write", gimp.folder, error) from error
-    return [f"GIMP {gimp.version}: the plug-in is gone from {gimp.plug_ins}."]
+    return [f"{gimp.named}: the plug-in is gone from {gimp.plug_ins}."]

@@ -69,9 +69,9 @@ def test_a_missing_package(monkeypatch: pytest.MonkeyPatch):
 
 def test_a_gpu_that_does_not_work(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(engine, "providers_that_work", lambda: {"cuda": "no cuDNN", "cpu": None})
-    monkeypatch.setattr(doctor, "_has_nvidia", lambda: False)
+    monkeypatch.setattr(engine, "has_nvidia", lambda: False)
     assert "runs on cuda" not in wrong()
-    monkeypatch.setattr(doctor, "_has_nvidia", lambda: True)
+    monkeypatch.setattr(engine, "has_nvidia", lambda: True)
     finding = wrong()["runs on cuda"]
     assert finding.found == "no cuDNN"
     assert "[cuda]" in finding.mend
