@@ -215,21 +215,25 @@ class Run:
 class Worker:
     """A worker process, started now and ended by `close` (or with this process).
 
-    `command` starts it; `environment` is added to this process's. `tasks` are the descriptions of
-    all tasks, and `version` is the worker's.
+    `command` starts it; `environment` is added to this process's; results come in files in `folder`
+    (see `Pixels`). `tasks` are the descriptions of all tasks, and `version` is the worker's.
     """
 
     def __init__(
-        self, command: Sequence[str], environment: Mapping[str, str] | None = None
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+        folder: str | None = None,
     ) -> None:
+        self._folder = folder
         self._ids = itertools.count(1)
-        self._lock = threading.Lock()  # of the four below
+        self._lock = threading.Lock()  # of `_calls`, `_runs` and `_over`
         self._calls: dict[int, _Call] = {}
         self._runs: dict[int, Run] = {}
         self._heard = self._asked = time.monotonic()
         self._over = ""  # why no more answers come
         self._writing = threading.Lock()
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the process)
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 (read after the worker's end)
         hidden = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # no console flashes up on Windows
         # A host's own Python settings must not reach another Python.
         clean = {k: v for k, v in os.environ.items() if k not in ("PYTHONHOME", "PYTHONPATH")}
@@ -279,16 +283,10 @@ class Worker:
             self._calls.pop(id_, None)
         return _result(call.answer)
 
-    def run(
-        self,
-        task: str,
-        values: Mapping[str, Any],
-        picture: Pixels | None = None,
-        folder: str | None = None,
-    ) -> Run:
+    def run(self, task: str, values: Mapping[str, Any], picture: Pixels | None = None) -> Run:
         """Start a task; a value of kind picture or mask may be `Pixels`. See `Run`."""
         id_ = next(self._ids)
-        run = Run(self, id_, Pixels((0,), folder))
+        run = Run(self, id_, Pixels((0,), self._folder))
         params = {
             "task": task,
             "values": {key: _plain(value) for key, value in values.items()},

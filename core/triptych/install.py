@@ -116,11 +116,12 @@ def install_gimp(gimp: Gimp) -> list[str]:
 def _settings(gimp: Gimp) -> dict[str, object]:
     """How the plug-in starts its worker."""
     command = [sys.executable, "-m", worker.__name__]
-    folder = None
-    if gimp.flatpak:  # it sees neither the host's programs nor its /dev/shm
-        command = ["flatpak-spawn", "--host", *command]
-        folder = str(Path.home() / ".cache")
     kept = {k: v for k, v in os.environ.items() if k.startswith("TRIPTYCH_")}
+    folder = None
+    if gimp.flatpak:  # it sees neither the host's programs, its environment nor its /dev/shm
+        passed = [f"--env={key}={value}" for key, value in kept.items()]
+        command = ["flatpak-spawn", "--host", "--watch-bus", *passed, *command]
+        folder = str(Path.home() / ".cache")
     return {"command": command, "environment": kept, "folder": folder}
 
 
@@ -132,7 +133,7 @@ def outdated(gimp: Gimp) -> str:
         if any((gimp.folder / n).read_bytes() != p.read_bytes() for n, p in wanted.items()):
             return "is of another version"
         command = json.loads((gimp.folder / "worker.json").read_text())["command"]
-        program = command[2] if gimp.flatpak else command[0]
+        program = command[-3]  # before it, what a Flatpak needs; after it, -m and the module
         if shutil.which(program) is None:
             return f"starts {program}, which is not there"
     except (OSError, ValueError, KeyError, IndexError, TypeError):

@@ -117,11 +117,15 @@ def pictures(procedure: Gimp.Procedure, name: str, label: str, used: set[str]) -
     procedure.add_drawable_argument(
         f"{name}-layer",
         nick(f"{label} from a layer", used),
-        "A layer as picture; it goes before the others",
+        "A layer as picture, instead of a file or what is chosen",
         True,
         flags,
     )
-    text = (f"{name}-file", nick(f"{label} from a file", used), "A picture file; it goes before")
+    text = (
+        f"{name}-file",
+        nick(f"{label} from a file", used),
+        "A picture file, instead of what is chosen",
+    )
     try:
         action = Gimp.FileChooserAction.OPEN
         procedure.add_file_argument(*text, action, True, None, flags)
@@ -178,7 +182,8 @@ def read(drawable: Gimp.Drawable, rectangle: Any, form: str = PIXELS) -> client.
     from gi.repository import Gegl
 
     channels = 4 if form == PIXELS else 3
-    pixels = client.Pixels((rectangle.height, rectangle.width, channels))
+    shape = (rectangle.height, rectangle.width, channels)
+    pixels = client.Pixels(shape, settings()["folder"])
     buffer, place = drawable.get_buffer(), 0
     for strip in strips(rectangle):
         data = buffer.get(strip, 1.0, form, Gegl.AbyssPolicy.CLAMP)
@@ -235,16 +240,20 @@ def place_result(
 # ------------------------------------------------------------------------------------------ runs
 
 
-def start() -> client.Worker:
-    """A worker, as the installer wrote down. The descriptions are kept if they are news."""
+def settings() -> dict[str, Any]:
+    """What the installer wrote down: how a worker is started, and where pixels can be shared."""
     try:
-        settings = json.loads((HERE / "worker.json").read_text("utf-8"))
-        command, environment = settings["command"], settings["environment"]
-    except (OSError, ValueError, KeyError) as error:
+        written = json.loads((HERE / "worker.json").read_text("utf-8"))
+        return {key: written[key] for key in ("command", "environment", "folder")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise client.WorkerError(
             "Triptych is not set up for GIMP: run `triptych install gimp`."
         ) from error
-    worker = client.Worker(command, environment)
+
+
+def start() -> client.Worker:
+    """A worker, as the installer wrote down. The descriptions are kept if they are news."""
+    worker = client.Worker(**settings())
     if worker.tasks != described():
         temporary = HERE / f"tasks.{os.getpid()}"
         try:

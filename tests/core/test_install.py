@@ -53,6 +53,8 @@ def test_every_gimp_3_gets_the_plug_in_and_gives_it_back(home: Path):
         started = json.loads((one.folder / "worker.json").read_text())["command"]
         assert started[-3:] == [sys.executable, "-m", "triptych.worker"]
         assert started[0] == ("flatpak-spawn" if one.flatpak else sys.executable)
+        folder = json.loads((one.folder / "worker.json").read_text())["folder"]
+        assert folder == (str(home / ".cache") if one.flatpak else None)
     assert command(home, "install", "gimp").returncode == 0  # again, over what is there
     assert [p.name for p in found[0].plug_ins.iterdir()] == ["triptych"]
     done = command(home, "install", "gimp", "--uninstall")

@@ -260,6 +260,16 @@ def test_no_room_for_the_pixels_is_one_sentence():
         Pixels((1, 1, 3), folder="/none")
 
 
+def test_pixels_are_shared_where_the_host_says(tmp_path: Path):
+    folder, before = str(tmp_path), picture()
+    with Worker(TINY, CORE, folder) as worker, Pixels(before.shape, folder) as given_:
+        given_.data[:] = before.tobytes()
+        run = worker.run("tint", {}, given_)
+        assert len(list(tmp_path.iterdir())) == 2  # the picture's and the result's
+        assert taken(run).shape == before.shape
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_client_needs_nothing_but_python():
     """As in a host: no site-packages, no triptych."""
     code = (
