@@ -13,7 +13,7 @@ from triptych.errors import UserError
 from triptych.files import refusal
 from triptych.image import picture as pictures
 from triptych.image.picture import WRITABLE
-from triptych.provenance import EDITED, SYNTHESISED, Provenance
+from triptych.provenance import Provenance
 from triptych.task import Task
 
 # What is taken from a folder; a file that is named may be of any format that can be read.
@@ -110,14 +110,8 @@ def run_file(
         made = pictures.Picture(result.picture)
     else:
         made = opened.with_pixels(result.picture)
-    record = Provenance(
-        task=task.name,
-        bundles=result.used,
-        parameters={k: _plain(v) for k, v in values.items() if v is not None and k != "seed"},
-        seed=values.get("seed"),
-        inputs=[] if source is None else [source.name],
-        digital_source_type=SYNTHESISED if source is None else EDITED,
-    )
+    origin = None if source is None else source.name
+    record = Provenance.of_run(task.name, values, result.used, origin)
     return made.notes + pictures.save(made, target, record if provenance else None)
 
 
@@ -130,12 +124,3 @@ def _files(value: Any) -> list[Path]:
 
 def _same(one: Path, other: Path) -> bool:
     return one.exists() and other.exists() and one.samefile(other)
-
-
-def _plain(value: Any) -> Any:
-    """A parameter's value for the record: of a file its name alone, of an array what it is."""
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, os.PathLike):
-        return Path(value).name
-    return "a picture" if hasattr(value, "shape") else value

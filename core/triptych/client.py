@@ -31,7 +31,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-PROTOCOL = 1  # both sides must speak the same
+PROTOCOL = 2  # both sides must speak the same
 
 PARSE_ERROR, INVALID_REQUEST, NO_METHOD, INVALID_PARAMS, INTERNAL = (
     *(-32700, -32600, -32601, -32602, -32603),
@@ -176,7 +176,7 @@ class Run:
 
     def __init__(self, worker: Worker, id_: int, result: Pixels) -> None:
         self.fraction, self.message = 0.0, "waiting"
-        self.used: list[dict[str, str]] = []  # the bundles, for provenance
+        self.record: str | None = None  # how the result was made, as JSON, unless switched off
         self._worker, self._id, self._result = worker, id_, result
         self._answer: dict[str, Any] | None = None
         self._done = threading.Event()
@@ -201,7 +201,7 @@ class Run:
             raise RuntimeError("the run has not ended")
         try:
             answer = _result(self._answer)
-            self.used = answer["used"]
+            self.record = answer["record"]
             return self._result._written(answer["shape"])
         except BaseException:
             self._result.close()

@@ -37,7 +37,7 @@ _NAMESPACES = {
     "xmp": "http://ns.adobe.com/xap/1.0/",
     "tiff": "http://ns.adobe.com/tiff/1.0/",
     "Iptc4xmpExt": "http://iptc.org/std/Iptc4xmpExt/2008-02-29/",
-    "triptych": "urn:triptych:provenance:1",
+    "triptych": "urn:triptych:provenance:1/",  # Exiv2 wants the slash
 }
 _RDF = f"{{{_NAMESPACES['rdf']}}}"
 _SOURCE_TYPE = f"{{{_NAMESPACES['Iptc4xmpExt']}}}DigitalSourceType"
@@ -91,6 +91,27 @@ class Provenance:
         return json.dumps(asdict(self), ensure_ascii=True, separators=(",", ":"))
 
     @classmethod
+    def of_run(
+        cls,
+        task: str,
+        values: Mapping[str, Any],
+        used: Sequence[Mapping[str, Any]],
+        source: str | None,
+    ) -> Provenance:
+        """The record of a task's run with these `values` and bundles (`Result.used`).
+
+        `source` names the picture that it changed, "" if that has no name, None if there was none.
+        """
+        return cls(
+            task=task,
+            bundles=used,
+            parameters={k: _named(v) for k, v in values.items() if v is not None and k != "seed"},
+            seed=values.get("seed"),
+            inputs=[source] if source else [],
+            digital_source_type=SYNTHESISED if source is None else EDITED,
+        )
+
+    @classmethod
     def from_json(cls, text: str) -> Provenance:
         """The reverse of `to_json`; unknown keys are dropped.
 
@@ -118,6 +139,15 @@ class Provenance:
     def to_xmp(self, existing: bytes | None = None) -> bytes:
         """An XMP packet with this record, added to `existing` where that packet can be read."""
         return _packet(existing, self)
+
+
+def _named(value: Any) -> Any:
+    """A parameter's value for the record: of a file its name alone, of an array what it is."""
+    if isinstance(value, (list, tuple)):
+        return [_named(item) for item in value]
+    if isinstance(value, os.PathLike):
+        return Path(value).name
+    return "a picture" if hasattr(value, "shape") else value
 
 
 def _plain(value: Any) -> Any:

@@ -13,8 +13,10 @@ Methods:
     run {"task", "values", "picture", "result"}: `picture` and any value of kind picture or mask are
         {"path", "shape"} of float32 files; the result is written to the file `result`. A fourth
         channel of the picture, alpha, comes back as it went; values beyond 0..1, which a host with
-        wide colours has, are taken as 0 or 1. Answers {"shape", "used"}; on the way, notifications
-        `event` {"id", "fraction", "message"}.
+        wide colours has, are taken as 0 or 1, and come back where the task leaves the picture as it
+        is. Answers {"shape", "record"}, the record saying how it was made (`Provenance.to_json`;
+        null where that is switched off); on the way, notifications `event` {"id", "fraction",
+        "message"}.
     cancel {"id"}: a run, queued or running, whose own answer is then the error CANCELLED
     ping {}: {}, at once, whatever runs
 """
@@ -224,21 +226,25 @@ def _run(job: Job, params: Mapping[str, Any]) -> dict[str, Any]:
     """Do the task that `params` ask for, and write its picture."""
     import numpy as np
 
+    from triptych import provenance
+    from triptych.provenance import Provenance
     from triptych.task import get_task
 
     task = get_task(_given(params, "task", str))
-    values = {key: _value(value) for key, value in _given(params, "values", dict).items()}
+    values = task.check({k: _value(v) for k, v in _given(params, "values", dict).items()})
     picture = _value(params["picture"]) if params.get("picture") is not None else None
     target = Path(_given(params, "result", str))
     job.progress(0.0, "starting")  # a run that was cancelled in the queue ends here
-    alpha = None
+    alpha = wide = None
     if picture is not None and picture.ndim == 3:
         alpha = picture[..., 3:] if picture.shape[2] == 4 else None
         picture = picture[..., :3]
         if picture.min() < 0 or picture.max() > 1:
-            picture = picture.clip(0, 1)
+            wide, picture = picture, picture.clip(0, 1)
     result = task.run(picture, job, **values)
     made = result.picture
+    if wide is not None and made.shape == wide.shape:
+        made = np.where((made == picture).all(2, keepdims=True), wide, made)
     if alpha is not None and alpha.shape[:2] == made.shape[:2]:
         shape = (*made.shape[:2], 4)
     else:
@@ -254,7 +260,11 @@ def _run(job: Job, params: Mapping[str, Any]) -> dict[str, Any]:
                 out[..., 3:] = alpha
     except OSError as error:
         raise UserError(f"the result cannot be handed over: {one_line(error)}") from error
-    return {"shape": list(shape), "used": result.used}
+    record = None
+    if provenance.enabled():
+        source = None if picture is None else ""
+        record = Provenance.of_run(task.name, values, result.used, source).to_json()
+    return {"shape": list(shape), "record": record}
 
 
 def _value(value: Any) -> Any:

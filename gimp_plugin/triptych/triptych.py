@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import gi
 
@@ -237,6 +238,25 @@ def place_result(
         write(layer, area, made)
 
 
+def describe_origin(image: Gimp.Image, record: str) -> None:
+    """Say in the image's metadata how it was made, as the files that the core writes do; GIMP
+    exports it as XMP. There is no introspection of tags without GExiv2, hence GIMP's own XML."""
+    kind = json.loads(record)["digital_source_type"]
+    tags = {"Xmp.iptcExt.DigitalSourceType": kind, "Xmp.triptych.Record": record}
+    known = image.get_metadata()
+    root = ElementTree.fromstring(known.serialize() if known is not None else "<metadata/>")
+    namespace = {"prefix": "triptych", "url": "urn:triptych:provenance:1/"}
+    for old in [one for one in root if one.get("name") in tags or one.attrib == namespace]:
+        root.remove(old)
+    for name, text in tags.items():
+        if namespace["prefix"] in name:
+            ElementTree.SubElement(root, "namespace", namespace)
+        ElementTree.SubElement(root, "tag", {"name": name}).text = text
+    # GIMP passes over a namespace that is written as an empty element.
+    text = ElementTree.tostring(root, "unicode", short_empty_elements=False)
+    image.set_metadata(Gimp.Metadata.deserialize(text))
+
+
 # ------------------------------------------------------------------------------------------ runs
 
 
@@ -278,6 +298,7 @@ def paint(
     how = config.get_property("result")
     opened: list[client.Pixels] = []
     results: list[tuple[Gimp.Drawable, Any, client.Pixels]] = []
+    record = None
     try:
         values = values_of(task, config, opened)
         for number, drawable in enumerate(drawables):
@@ -289,16 +310,27 @@ def paint(
             from gi.repository import Gegl
 
             area = Gegl.Rectangle.new(x, y, width, height)
-            opened.append(read(drawable, area))
-            run = worker.run(task["name"], values, opened[-1])
+            given = read(drawable, area)
+            opened.append(given)
+            run = worker.run(task["name"], values, given)
             while not run.wait(POLL):
                 Gimp.progress_update((number + run.fraction) / len(drawables))
-            results.append((drawable, area, run.result()))
+            made = run.result()
+            if how == "replace" and made.data == given.data:
+                made.close()  # converting it back would round
+            else:
+                results.append((drawable, area, made))
+                record = run.record
+            given.close()
+        if not results:
+            return
         name = layer_name(task, config)
         image.undo_group_start()
         try:
             for drawable, area, made in results:
                 place_result(image, drawable, area, made, how, name)
+            if record is not None:
+                describe_origin(image, record)
         finally:
             image.undo_group_end()
     finally:

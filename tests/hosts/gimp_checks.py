@@ -1,8 +1,15 @@
 """Runs inside GIMP's own Python (see test_gimp.py); prints a line for each check."""
 
 # ruff: noqa: E402
+import contextlib
+import json
+import os
+import signal
+import threading
+import time
 import traceback
 from array import array
+from pathlib import Path
 
 import gi
 
@@ -246,6 +253,158 @@ def check_a_selection_beside_the_layer():
     status, error = run(image, [layer])
     assert status == Gimp.PDBStatusType.EXECUTION_ERROR
     assert "selection" in error
+
+
+def check_colours_beyond_srgb_are_kept_where_nothing_is_painted():
+    """In a wide profile, half of what there is is not of sRGB."""
+    image = picture("rgb", "u16")
+    image.convert_color_profile(
+        Gimp.ColorProfile.new_rgb_adobe(), Gimp.ColorRenderingIntent.RELATIVE_COLORIMETRIC, True
+    )
+    (layer,) = image.get_layers()
+    vivid = Gegl.Color.new("black")
+    vivid.set_rgba_with_space(0.0, 1.0, 0.0, 1.0, layer.get_format())
+    Gimp.context_set_foreground(vivid)
+    layer.edit_fill(Gimp.FillType.FOREGROUND)
+    profile = image.get_color_profile()
+    before = raw(layer)
+    red, green, blue = array("H", before[0])[:3]
+    assert max(red, blue) < 100 < 65000 < green  # sRGB has no such green
+    works(image, [layer], result="replace", strength=0.0)
+    assert raw(layer) == before
+    works(image, [layer], result="replace")
+    assert raw(layer) != before
+    assert image.get_color_profile().is_equal(profile)
+
+
+def check_a_profile_of_the_image_is_respected():
+    """The same colours in another profile are painted alike."""
+    made = []
+    for profile in (None, Gimp.ColorProfile.new_rgb_adobe()):
+        image = picture("rgb", "float")
+        (layer,) = image.get_layers()
+        if profile is not None:
+            intent = Gimp.ColorRenderingIntent.RELATIVE_COLORIMETRIC
+            image.convert_color_profile(profile, intent, False)
+        works(image, [layer], result="replace")
+        area = Gegl.Rectangle.new(0, 0, WIDE, HIGH)
+        data = layer.get_buffer().get(area, 1.0, PIXELS, Gegl.AbyssPolicy.NONE)
+        made.append(array("f", bytes(data)))
+    worst = max(abs(a - b) for a, b in zip(*made, strict=True))
+    assert worst < 0.02, worst
+
+
+def check_the_image_says_how_it_was_made():
+    image = picture()
+    known = "<metadata><tag name='Exif.Image.Artist'>A. Painter</tag></metadata>"
+    image.set_metadata(Gimp.Metadata.deserialize(known))
+    works(image, image.get_layers(), style="klimt-kiss", seed=7)
+    works(image, image.get_layers()[:1], style="munch-scream", seed=8)
+    told = image.get_metadata().serialize()
+    assert "A. Painter" in told
+    assert told.count("compositeWithTrainedAlgorithmicMedia") >= 1
+    assert "munch-scream" in told
+    assert "klimt-kiss" not in told
+    target = Path(os.environ.get("TRIPTYCH_OUT", "/tmp")) / "triptych-check.png"
+    export = Gimp.get_pdb().lookup_procedure("file-png-export")
+    config = export.create_config()
+    config.set_property("image", image)
+    config.set_property("file", Gio.File.new_for_path(str(target)))
+    config.set_property("include-xmp", True)
+    assert export.run(config).index(0) == Gimp.PDBStatusType.SUCCESS
+    assert b"urn:triptych:provenance:1/" in target.read_bytes()
+
+
+def workers():
+    """The processes that are Triptych's workers."""
+    found = set()
+    for folder in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if folder.name.isdigit() and b"triptych.worker" in (folder / "cmdline").read_bytes():
+                found.add(int(folder.name))
+    return found
+
+
+def shared():
+    """The files through which pixels are shared."""
+    return {path.name for path in Path("/dev/shm").glob("triptych-*")}
+
+
+def check_a_worker_that_is_killed_at_work():
+    image = Gimp.Image.new(2500, 2000, Gimp.ImageBaseType.RGB)
+    layer = Gimp.Layer.new(
+        image, "large", 2500, 2000, Gimp.ImageType.RGB_IMAGE, 100.0, Gimp.LayerMode.NORMAL
+    )
+    image.insert_layer(layer, None, 0)
+    layer.fill(Gimp.FillType.WHITE)
+    before, files, old = raw(layer), shared(), workers()
+
+    def kill():
+        while not (new := workers() - old):
+            time.sleep(0.02)
+        while not any(Path("/dev/shm").glob("triptych-*.pixels")):
+            time.sleep(0.02)
+        time.sleep(0.3)
+        for process in new:
+            os.kill(process, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    status, error = run(image, [layer], result="replace")
+    killer.join()
+    assert status == Gimp.PDBStatusType.EXECUTION_ERROR
+    assert "worker stopped" in error, error
+    assert raw(layer) == before
+    assert len(image.get_layers()) == 1
+    assert shared() == files
+    small = picture()
+    works(small, small.get_layers())  # and GIMP and the plug-in live on
+
+
+@contextlib.contextmanager
+def another_worker(*command):
+    """The plug-in as if the installer had written this command down."""
+    written = Path(Gimp.directory()) / "plug-ins" / "triptych" / "worker.json"
+    kept = written.read_text()
+    written.write_text(json.dumps({**json.loads(kept), "command": command}))
+    try:
+        yield
+    finally:
+        written.write_text(kept)
+
+
+def refused(words, *command):
+    """The one sentence that a worker of this kind gets."""
+    image = picture()
+    before = raw(image.get_layers()[0])
+    with another_worker(*command):
+        status, error = run(image, image.get_layers(), result="replace")
+    assert status == Gimp.PDBStatusType.EXECUTION_ERROR
+    assert words in error, error
+    assert "\n" not in error
+    assert raw(image.get_layers()[0]) == before
+
+
+def check_a_worker_that_is_missing():
+    refused("cannot be started", "/nowhere/python", "-m", "triptych.worker")
+
+
+def check_a_worker_that_prints_rubbish():
+    refused("rubbish", "sh", "-c", "echo Hello there; sleep 5")
+
+
+def check_a_worker_that_dies_at_its_start():
+    refused("no module named triptych", "sh", "-c", "echo no module named triptych >&2; exit 1")
+
+
+def check_a_worker_of_another_version():
+    body = '{"jsonrpc":"2.0","id":1,"result":{"protocol":99}}'
+    refused(
+        "another version",
+        "sh",
+        "-c",
+        f"read asked; printf 'Content-Length: {len(body)}\\r\\n\\r\\n%s' '{body}'; sleep 5",
+    )
 
 
 for name, check in list(globals().items()):
