@@ -17,6 +17,7 @@ are to be touched from the host's own thread: poll a `Run` from its timer.
 from __future__ import annotations
 
 import contextlib
+import gettext
 import itertools
 import json
 import math
@@ -44,6 +45,27 @@ _LONGEST_BODY = 16 << 20  # bytes: far more than any request or answer takes
 _START = 30.0  # seconds for the worker to answer at first
 _SILENCE = 20.0  # seconds after which a worker that answers nothing is taken for dead
 _BEAT = 5.0  # seconds between the questions whether it lives
+
+
+_catalogue = gettext.NullTranslations()
+
+
+def speak(folder: str | os.PathLike[str], languages: Sequence[str] | None = None) -> None:
+    """From now on, say everything in the first of these languages (`zh_CN`) that `folder` has.
+
+    `folder` is the core's `locale`, or a copy; no languages are those of the environment.
+    """
+    global _catalogue
+    names = None if languages is None else list(languages)
+    _catalogue = gettext.translation("triptych", folder, names, fallback=True)
+
+
+def translated(text: str) -> str:
+    """A text in the user's language: a sentence of this file, or what a task's description says."""
+    return _catalogue.gettext(text) if text else ""
+
+
+_ = translated
 
 
 class FrameError(Exception):
@@ -127,8 +149,10 @@ class Pixels:
                 raise
         except OSError as error:
             raise WorkerError(
-                f"there is no room for the picture's pixels ({error.strerror}): free some memory "
-                "or space for temporary files."
+                _(
+                    "there is no room for the picture's pixels ({reason}): free some memory or "
+                    "space for temporary files."
+                ).format(reason=error.strerror)
             ) from error
 
     def _open(self) -> None:
@@ -162,7 +186,7 @@ class Pixels:
         self.shape = tuple(shape)
         if len(self.data) != 4 * math.prod(self.shape):
             self.close()
-            raise WorkerError("the worker's picture is not whole: try again.")
+            raise WorkerError(_("the worker's picture is not whole: try again."))
         return self
 
 
@@ -249,15 +273,20 @@ class Worker:
         except OSError as error:
             self._log.close()
             raise WorkerError(
-                f"Triptych's worker cannot be started ({command[0]}: {error.strerror}): install "
-                "Triptych again."
+                _(
+                    "Triptych's worker cannot be started ({program}: {reason}): install Triptych "
+                    "again."
+                ).format(program=command[0], reason=error.strerror)
             ) from error
         threading.Thread(target=self._listen, daemon=True).start()
         try:
             told = self.call("initialize", {}, _START)
             if not isinstance(told, dict) or told.get("protocol") != PROTOCOL:
                 raise WorkerError(
-                    "Triptych's worker is of another version than this plug-in: install both again."
+                    _(
+                        "Triptych's worker is of another version than this plug-in: install both "
+                        "again."
+                    )
                 )
             self.tasks: list[dict[str, Any]] = told["tasks"]
             self.version: str = told["version"]
@@ -278,7 +307,7 @@ class Worker:
             self._calls[id_] = call
         self._tell(method, params, id_)
         if not call.done.wait(seconds):
-            self._give_up("Triptych's worker does not answer: try again.")
+            self._give_up(_("Triptych's worker does not answer: try again."))
         with self._lock:
             self._calls.pop(id_, None)
         return _result(call.answer)
@@ -300,7 +329,7 @@ class Worker:
 
     def close(self) -> None:
         """End the worker, whatever it does."""
-        self._give_up("Triptych's worker was closed.")
+        self._give_up(_("Triptych's worker was closed."))
 
     def __enter__(self) -> Worker:
         return self
@@ -335,7 +364,7 @@ class Worker:
             while (body := read_frame(self._process.stdout)) is not None:
                 self._hear(json.loads(body))
         except (FrameError, ValueError, TypeError, KeyError, AttributeError):
-            why = "Triptych's worker answers with rubbish: install Triptych again."
+            why = _("Triptych's worker answers with rubbish: install Triptych again.")
         except OSError:
             why = ""
         self._give_up(why or self._last_words())
@@ -361,7 +390,7 @@ class Worker:
         """Ask a silent worker now and then whether it lives, and give it up if it does not."""
         now = time.monotonic()
         if now - self._heard > _SILENCE:
-            self._give_up("Triptych's worker does not answer any more: try again.")
+            self._give_up(_("Triptych's worker does not answer any more: try again."))
         elif now - max(self._heard, self._asked) > _BEAT:
             self._asked = now
             self._tell("ping", {}, 0)  # nobody waits for the answer
@@ -378,8 +407,13 @@ class Worker:
             last = next((line.strip() for line in reversed(lines) if line.strip()), "")
         except (OSError, ValueError):
             last = ""
-        said = last[:200] or (f"exit code {code}" if code is not None else "no reason was given")
-        return f"Triptych's worker stopped ({said}): try again, or run `triptych doctor`."
+        if code is None:
+            reason = _("no reason was given")
+        else:
+            reason = _("exit code {code}").format(code=code)
+        return _(
+            "Triptych's worker stopped ({reason}): try again, or run `triptych doctor`."
+        ).format(reason=last[:200] or reason)
 
     def _give_up(self, why: str) -> None:
         """End the process, and all that waits for it, for this reason."""
@@ -426,4 +460,6 @@ def _result(answer: Mapping[str, Any]) -> Any:
         raise RunCancelled(message)
     if code == REFUSED or error.get("ours"):
         raise WorkerError(message)
-    raise WorkerError(f"Triptych made a mistake ({message}): please report it.")
+    raise WorkerError(
+        _("Triptych made a mistake ({message}): please report it.").format(message=message)
+    )

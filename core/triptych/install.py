@@ -16,6 +16,7 @@ from triptych.errors import UserError
 from triptych.files import refusal, write_whole
 
 NAME = "triptych"  # of the plug-in's folder and, with .py, of its program
+LOCALE = Path(__file__).with_name("locale")  # the catalogues of all hosts
 _OLDEST = (3, 0)  # GIMP's version
 _FLATPAK = "org.gimp.GIMP"
 
@@ -88,6 +89,7 @@ def install_gimp(gimp: Gimp) -> list[str]:
         shutil.rmtree(aside, ignore_errors=True)
         shutil.copytree(source(), aside, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy2(Path(client.__file__), aside / "client.py")
+        shutil.copytree(LOCALE, aside / "locale", ignore=shutil.ignore_patterns("*.po", "*.py"))
         program = aside / f"{NAME}.py"
         program.chmod(program.stat().st_mode | 0o111)
         described = [task.describe() for task in tasks().values()]

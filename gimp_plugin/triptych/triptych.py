@@ -23,14 +23,23 @@ from gi.repository import Gimp, GLib, GObject  # noqa: E402
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 import client  # noqa: E402
+from client import translated  # noqa: E402
+
+_ = translated  # by this name for what stands here, so that the catalogue finds it
+client.speak(HERE / "locale", GLib.get_language_names())
 
 PIXELS = "R'G'B'A float"  # as the tasks take them; GEGL converts from and to whatever the layer is
 STRIP = 256  # rows that are copied at a time
 POLL = 0.05  # seconds
+MNEMONICS = set("abcdefghijklmnopqrstuvwxyz")
 RESULTS = (
-    ("new-layer", "New layer above", "Keep the layer and put the result above it"),
-    ("masked-layer", "New layer with a mask", "The whole result above, the selection as its mask"),
-    ("replace", "Replace the layer", "Paint into the layer itself"),
+    ("new-layer", _("New layer above"), _("Keep the layer and put the result above it")),
+    (
+        "masked-layer",
+        _("New layer with a mask"),
+        _("The whole result above, the selection as its mask"),
+    ),
+    ("replace", _("Replace the layer"), _("Paint into the layer itself")),
 )
 
 
@@ -52,12 +61,17 @@ def shown(task: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def nick(label: str, used: set[str]) -> str:
-    """A label with a mnemonic that is still free, if there is one."""
+    """A label with a mnemonic that is still free; behind it where its script has no such letters,
+    as GTK's programs do it."""
     for place, letter in enumerate(label):
-        if letter.isalpha() and letter.lower() not in used:
+        if letter.lower() in MNEMONICS - used:
             used.add(letter.lower())
             return f"{label[:place]}_{label[place:]}"
-    return label
+    free = sorted(MNEMONICS - used)
+    if label.isascii() or not free:
+        return label
+    used.add(free[0])
+    return f"{label}(_{free[0].upper()})"
 
 
 # ----------------------------------------------------------------------------------- declarations
@@ -67,11 +81,11 @@ def declare(procedure: Gimp.Procedure, task: dict[str, Any]) -> None:
     """Give the procedure the arguments of the task's parameters."""
     flags, used = GObject.ParamFlags.READWRITE, set("rlshco")  # which the buttons have
     for one in shown(task):
-        name, kind, text = one["name"].replace("_", "-"), one["kind"], one["help"]
-        label = nick(one["label"], used)
+        name, kind, text = one["name"].replace("_", "-"), one["kind"], translated(one["help"])
+        label = nick(translated(one["label"]), used)
         low, high, value = one["minimum"], one["maximum"], one["default"]
         if one["unit"]:
-            text = f"{text} ({one['unit']})"
+            text = f"{text} ({translated(one['unit'])})"
         if kind == "float":
             procedure.add_double_argument(name, label, text, low, high, value, flags)
         elif kind in ("int", "seed"):
@@ -83,49 +97,47 @@ def declare(procedure: Gimp.Procedure, task: dict[str, Any]) -> None:
         elif kind == "choice":
             procedure.add_choice_argument(name, label, text, choice(one), value, flags)
             if one["accepts_picture"]:
-                pictures(procedure, name, one["label"], used)
+                pictures(procedure, name, used)
         elif kind == "blend":
             choices = choice(one, none=True)
             procedure.add_choice_argument(name, label, text, choices, "none", flags)
-            label = nick(f"{one['label']} weight", used)
+            label = nick(_("Weight"), used)
             procedure.add_double_argument(
-                f"{name}-weight", label, "How much of it there is", 0.0, 1.0, 0.5, flags
+                f"{name}-weight", label, _("How much of it there is"), 0.0, 1.0, 0.5, flags
             )
         elif kind == "picture":
-            pictures(procedure, name, one["label"], used)
+            pictures(procedure, name, used)
     results = Gimp.Choice.new()
     for number, (value, label, text) in enumerate(RESULTS):
         results.add(value, number, label, text)
-    label = nick("Result", used)
-    procedure.add_choice_argument(
-        "result", label, "Where the result goes", results, RESULTS[0][0], flags
-    )
+    label, text = nick(_("Result"), used), _("Where the result goes")
+    procedure.add_choice_argument("result", label, text, results, RESULTS[0][0], flags)
 
 
 def choice(one: dict[str, Any], none: bool = False) -> Gimp.Choice:
     """The values of a choice, with their titles."""
     made = Gimp.Choice.new()
     if none:
-        made.add("none", 0, "None", "")
+        made.add("none", 0, _("None"), "")
     for number, option in enumerate(one["choices"], 1):
-        made.add(option["value"], number, option["label"], option["help"])
+        made.add(option["value"], number, translated(option["label"]), translated(option["help"]))
     return made
 
 
-def pictures(procedure: Gimp.Procedure, name: str, label: str, used: set[str]) -> None:
+def pictures(procedure: Gimp.Procedure, name: str, used: set[str]) -> None:
     """The arguments by which a picture can be given instead: a layer, or a file."""
     flags = GObject.ParamFlags.READWRITE
     procedure.add_drawable_argument(
         f"{name}-layer",
-        nick(f"{label} from a layer", used),
-        "A layer as picture, instead of a file or what is chosen",
+        nick(_("Or this layer"), used),
+        _("A layer as picture, instead of a file or what is chosen"),
         True,
         flags,
     )
     text = (
         f"{name}-file",
-        nick(f"{label} from a file", used),
-        "A picture file, instead of what is chosen",
+        nick(_("Or this file"), used),
+        _("A picture file, instead of what is chosen"),
     )
     try:
         action = Gimp.FileChooserAction.OPEN
@@ -221,7 +233,7 @@ def place_result(
         100.0,
         Gimp.LayerMode.NORMAL,
     )
-    _, x, y = drawable.get_offsets()
+    _found, x, y = drawable.get_offsets()
     layer.set_offsets(x, y)
     parent = drawable.get_parent()
     image.insert_layer(layer, parent, image.get_item_position(drawable))
@@ -267,7 +279,7 @@ def settings() -> dict[str, Any]:
         return {key: written[key] for key in ("command", "environment", "folder")}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise client.WorkerError(
-            "Triptych is not set up for GIMP: run `triptych install gimp`."
+            _("Triptych is not set up for GIMP: run `triptych install gimp`.")
         ) from error
 
 
@@ -305,7 +317,7 @@ def paint(
             found, x, y, width, height = drawable.mask_intersect()
             if not found:
                 raise client.WorkerError(
-                    "The selection lies outside of the layer: select a part of it."
+                    _("The selection lies outside of the layer: select a part of it.")
                 )
             from gi.repository import Gegl
 
@@ -351,8 +363,10 @@ def layer_name(task: dict[str, Any], config: Any) -> str:
             if file is not None:
                 return str(file.get_basename())
             value = config.get_property(name)
-            return next((o["label"] for o in one["choices"] if o["value"] == value), value)
-    return str(task["label"])
+            return next(
+                (translated(o["label"]) for o in one["choices"] if o["value"] == value), value
+            )
+    return translated(task["label"])
 
 
 class Triptych(Gimp.PlugIn):
@@ -363,7 +377,7 @@ class Triptych(Gimp.PlugIn):
         return [procedure_name(task) for task in described()]
 
     def do_set_i18n(self, _name: str) -> Any:
-        """No catalogues yet."""
+        """GIMP has nothing to translate: what it gets is in the user's language already."""
         return False
 
     def do_create_procedure(self, name: str) -> Gimp.Procedure:
@@ -374,9 +388,9 @@ class Triptych(Gimp.PlugIn):
         procedure.set_sensitivity_mask(
             Gimp.ProcedureSensitivityMask.DRAWABLE | Gimp.ProcedureSensitivityMask.DRAWABLES
         )
-        procedure.set_menu_label(f"_{task['label']}...")
+        procedure.set_menu_label(nick(translated(task["label"]), set()) + "...")
         procedure.add_menu_path("<Image>/Filters/Triptych")
-        procedure.set_documentation(task["help"], task["help"], name)
+        procedure.set_documentation(translated(task["help"]), translated(task["help"]), name)
         procedure.set_attribution("The Triptych developers", "Apache-2.0", "2026")
         declare(procedure, task)
         return procedure
@@ -407,7 +421,7 @@ class Triptych(Gimp.PlugIn):
                     if worker is not None:
                         worker.close()
                     return procedure.new_return_values(status.CANCEL, GLib.Error())
-            Gimp.progress_init(task["label"])
+            Gimp.progress_init(translated(task["label"]))
             with worker or start() as used:
                 paint(used, task, image, drawables, config)
         except client.RunCancelled:

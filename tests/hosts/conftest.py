@@ -38,24 +38,30 @@ class Gimp:
         """The installed plug-in's folder."""
         return self.root / "root/.config/GIMP/3.0/plug-ins/triptych"
 
-    def enter(self, *words: str, seconds: int = 600) -> subprocess.CompletedProcess[str]:
+    def enter(
+        self, *words: str, seconds: int = 600, language: str = ""
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command inside the root."""
         command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", ENTER, "enter"]
         kept = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"}
         return subprocess.run(
             [*command, str(self.root), *words],
-            env={**kept, "DEBIAN_FRONTEND": "noninteractive"},
+            env={**kept, "DEBIAN_FRONTEND": "noninteractive", "LANGUAGE": language},
             capture_output=True,
             text=True,
             errors="replace",
             timeout=seconds,
         )
 
-    def console(self, script: Path) -> str:
+    def console(self, script: Path, language: str = "") -> str:
         """What GIMP prints that runs a Python script, without a window."""
         code = f"exec(compile(open('/host{script}').read(), '{script.name}', 'exec'))"
-        words = ["--no-interface", "--batch-interpreter", "python-fu-eval", "-b", code, "--quit"]
-        done = self.enter("gimp-console", *words, seconds=300)
+        return self.batch("python-fu-eval", code, language)
+
+    def batch(self, interpreter: str, code: str, language: str = "") -> str:
+        """What GIMP prints that runs this code without a window."""
+        words = ["--no-interface", "--batch-interpreter", interpreter, "-b", code, "--quit"]
+        done = self.enter("gimp-console", *words, seconds=300, language=language)
         return done.stdout + done.stderr
 
 

@@ -128,7 +128,8 @@ def style_choices() -> list[Choice]:
     choices = []
     for name, (owner, place) in styles().items():
         preset = owner.card.presets[place]
-        label = ", ".join(str(preset[k]) for k in ("title", "artist") if preset.get(k))
+        title, artist = preset.get("title", ""), preset.get("artist", "")
+        label = title if artist in title else f"{title}, {artist}"
         thumbnail = owner.path / preset["thumbnail"] if preset.get("thumbnail") else None
         choices.append(Choice(name, label, str(preset.get("year", "")), thumbnail))
     return choices

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
@@ -19,6 +20,7 @@ from triptych.training.image import sets, style_data
 from triptych.training.image.patch_critic import PatchCritic, hinge, score
 from triptych.training.image.perceptual import PerceptualNet, SqueezeNet, Taps
 from triptych.training.image.perceptual_export import load_perceptual
+from triptych.training.image.repetition import repetition
 from triptych.training.image.style_export import export_style, load_style
 from triptych.training.image.style_loss import (
     BLOCK,
@@ -32,6 +34,7 @@ from triptych.training.image.style_net import StyleModel, StyleStatistics
 from triptych.training.loop import LoopSettings, Recipe, Run
 from triptych.training.muon import MuonAdam
 
+REPEATED = 0.2  # of `repetition`: what a painting has
 STYLE_SIDE = 512  # pixels of a style picture's short side: what the styles' brush size refers to
 
 
@@ -44,7 +47,8 @@ class StyleSettings:
     any_share: float = 0.3  # share of examples whose style is not of the library
     variants: int = 4  # augmented versions of each painting
     smooth: float = 1.0  # weight of `roughness`
-    adversarial: float = 0.2  # weight of the library's adversarial term
+    adversarial: float = 0.05  # weight of the library's adversarial term
+    stamps: float = 2.0  # weight of `stamped`
     critic_rate: float = 1e-3
     perceptual: str = ""  # folder of the perceptual network's bundle; empty: the one that ships
     start: str = ""  # folder of a style bundle to start from
@@ -112,6 +116,13 @@ def roughness(pictures: Tensor) -> Tensor:
     phases = cells.mean((2, 4)).flatten(2).float()
     pattern = (phases - phases.mean(2, keepdim=True)).abs().mean()
     return diagonal.abs().mean() + 0.1 * (across.abs().mean() + down.abs().mean()) + 6 * pattern
+
+
+def stamped(made: Tensor, pictures: Tensor) -> Tensor:
+    """How much more the stylised pictures repeat themselves than the pictures and a painting do."""
+    with torch.no_grad():
+        allowed = repetition(pictures).clamp(min=REPEATED)
+    return F.relu(repetition(made) - allowed).mean()
 
 
 class StyleRecipe(Recipe):
@@ -254,14 +265,20 @@ class StyleRecipe(Recipe):
         )
         total = content + STYLE_WEIGHT * style
         rough = self.settings.smooth * roughness(made)
+        stamps = stamped(made, pictures)
         adversarial = (-score(critic(taps, places.clamp(min=0))) * known).mean()
         self.painted.append([tap.detach() for tap in taps])
         figures = {"content": float(content.detach().mean()), "style": float(style.detach().mean())}
         if known.any() and not known.all():
             figures["library"] = float(total.detach()[known].mean())
             figures["any"] = float(total.detach()[~known].mean())
-        figures |= {"rough": float(rough.detach()), "adversarial": float(adversarial.detach())}
-        return total.mean() + rough + self.settings.adversarial * adversarial, figures
+        figures |= {
+            "rough": float(rough.detach()),
+            "stamps": float(stamps.detach()),
+            "adversarial": float(adversarial.detach()),
+        }
+        regular = rough + self.settings.stamps * stamps
+        return total.mean() + regular + self.settings.adversarial * adversarial, figures
 
     @torch.no_grad()
     def sample(self, modules: Mapping[str, nn.Module]) -> Image.Image | None:
