@@ -1,8 +1,9 @@
-"""Artefacts: numbers for checkerboards and borders, and sheets for eyes.
+"""Artefacts: numbers for checkerboards, stamps and borders, and sheets for eyes.
 
 A network that works on a grid of 2, 4 or 8 px may leave that grid in the picture, or one motif at
-every second position of it: a peak of the spectrum at the grid's frequencies. A network that pads
-may show it along the border. Both are measured on six photographs at 512 px and one at 2048 px, for
+every second position of it: a peak of the spectrum at the grid's frequencies. Where it has no idea
+for a flat area it may stamp one motif again and again (see `repetition`). A network that pads may
+show it along the border. All are measured on six photographs at 512 px and one at 2048 px, for
 every style that is installed, beside the photographs themselves. Blotches are for eyes: a sheet per
 style goes to out/style_artefacts.
 """
@@ -20,6 +21,7 @@ from PIL import Image
 from triptych import bundle
 from triptych.engine import Engine
 from triptych.image.style import style_choices
+from triptych.training.image.style import stamped
 
 PERIODS = (2, 4, 8, 16)  # pixels: a sub-pixel step, the fine grid, the coarse grid and its double
 BAR_GRID = 1.0  # levels of 1/255, root mean square, more than in photographs: it cannot be seen
@@ -57,9 +59,10 @@ def main() -> None:
     grids = 4 * len(PERIODS)
     before, made_levels = every_row[0, 1:grids:2], every_row[1:, 1:grids:2]
     grid = float(np.sqrt((made_levels**2 - before**2).clip(0)).max())
-    border = max(worst[grids:])
+    stamps, border = 100 * np.array(worst[grids : grids + 2]), max(worst[grids + 2 :])
     head = ["style", *(f"grid {p} px" for p in PERIODS)]
     head += [f"grid {p} px at {options.large}" for p in PERIODS]
+    head += ["stamps", f"stamps at {options.large}"]
     head += ["border: change", "border: contrast", f"contrast at {options.large}"]
     shown: list[list[Any]] = [
         [
@@ -74,18 +77,21 @@ def main() -> None:
 Grid: mean energy of the spectrum at the frequencies of a grid over that of the frequencies near
 them, and (in brackets) what stands out, as a pattern's root mean square in 1/255. By chance some
 does in the photographs too; what the styles add to it is {grid:.2f} at most (a difference of mean
-squares, its root), wanted at most {BAR_GRID:g}: {results.verdict(grid <= BAR_GRID)}. Border: the
+squares, its root), wanted at most {BAR_GRID:g}: {results.verdict(grid <= BAR_GRID)}. Stamps: how
+much more a picture repeats a motif in two directions than the photograph and a painting do, as a
+mean correlation over blocks; {stamps[0]:.1f} % and {stamps[1]:.1f} % at most. Border: the
 outer {RING} px over the inside, of the mean absolute change from the photograph, and of the local
 contrast (mean absolute step to the next pixel) relative to the photograph's; wanted at most
 {BAR_BORDER:g}:
 {results.verdict(border <= BAR_BORDER)}. {len(pictures)} photographs at {options.size} px, one at
 {options.large} px. A sheet of each style was written for eyes."""
-    results.publish(options, "Checkerboards and borders", body)
+    results.publish(options, "Checkerboards, stamps and borders", body)
     results.card_metrics(
         options,
         bundle.get_bundle("style", "style"),
         {
             "pattern at grid frequencies, worst style": (grid, "1/255, root mean square"),
+            "stamps, worst style": (float(stamps.max()), "% correlation"),
             "border against inside, worst style": (border, "times"),
         },
     )
@@ -101,6 +107,8 @@ def figures(
     return [
         *(value for period in PERIODS for value in grid_energy(made, period)),
         *(value for period in PERIODS for value in grid_energy([large], period)),
+        repeated(made, before),
+        repeated([large], [large_before]),
         border_change(made, before),
         border_contrast(made, before),
         border_contrast([large], [large_before]),
@@ -137,6 +145,12 @@ def _peak(energy: NDArray[np.float64], y: int, x: int) -> tuple[float, float]:
     part = energy[np.ix_((y + reach) % energy.shape[0], (x + reach) % energy.shape[1])]
     off = np.maximum(np.abs(reach)[:, None], np.abs(reach)[None])
     return float(part[off <= 1].mean()), float(part[off >= 4].mean())
+
+
+def repeated(made: list[subjects.Floats], before: list[subjects.Floats]) -> float:
+    """The mean of `stamped` over all pictures."""
+    pairs = [map(subjects.as_tensor, pair) for pair in zip(made, before, strict=True)]
+    return float(np.mean([float(stamped(one, other)) for one, other in pairs]))
 
 
 def border_change(made: list[subjects.Floats], before: list[subjects.Floats]) -> float:

@@ -200,6 +200,7 @@ class Run:
 
     def __init__(self, worker: Worker, id_: int, result: Pixels) -> None:
         self.fraction, self.message = 0.0, "waiting"
+        self.seconds = 0.0  # that the task itself took, once the result is there
         self.record: str | None = None  # how the result was made, as JSON, unless switched off
         self._worker, self._id, self._result = worker, id_, result
         self._answer: dict[str, Any] | None = None
@@ -225,7 +226,7 @@ class Run:
             raise RuntimeError("the run has not ended")
         try:
             answer = _result(self._answer)
-            self.record = answer["record"]
+            self.seconds, self.record = answer["seconds"], answer["record"]
             return self._result._written(answer["shape"])
         except BaseException:
             self._result.close()

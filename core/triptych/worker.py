@@ -14,9 +14,9 @@ Methods:
         {"path", "shape"} of float32 files; the result is written to the file `result`. A fourth
         channel of the picture, alpha, comes back as it went; values beyond 0..1, which a host with
         wide colours has, are taken as 0 or 1, and come back where the task leaves the picture as it
-        is. Answers {"shape", "record"}, the record saying how it was made (`Provenance.to_json`;
-        null where that is switched off); on the way, notifications `event` {"id", "fraction",
-        "message"}.
+        is. Answers {"shape", "seconds", "record"}: what the task itself took, and how the picture
+        was made (`Provenance.to_json`; null where that is switched off). On the way, notifications
+        `event` {"id", "fraction", "message"}.
     cancel {"id"}: a run, queued or running, whose own answer is then the error CANCELLED
     ping {}: {}, at once, whatever runs
 """
@@ -30,6 +30,7 @@ import os
 import queue
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Mapping
 from contextlib import suppress
@@ -241,7 +242,9 @@ def _run(job: Job, params: Mapping[str, Any]) -> dict[str, Any]:
         picture = picture[..., :3]
         if picture.min() < 0 or picture.max() > 1:
             wide, picture = picture, picture.clip(0, 1)
+    start = time.perf_counter()
     result = task.run(picture, job, **values)
+    seconds = time.perf_counter() - start
     made = result.picture
     if wide is not None and made.shape == wide.shape:
         made = np.where((made == picture).all(2, keepdims=True), wide, made)
@@ -264,7 +267,7 @@ def _run(job: Job, params: Mapping[str, Any]) -> dict[str, Any]:
     if provenance.enabled():
         source = None if picture is None else ""
         record = Provenance.of_run(task.name, values, result.used, source).to_json()
-    return {"shape": list(shape), "record": record}
+    return {"shape": list(shape), "seconds": seconds, "record": record}
 
 
 def _value(value: Any) -> Any:

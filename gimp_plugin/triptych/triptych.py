@@ -437,4 +437,5 @@ def procedure_name(task: dict[str, Any]) -> str:
     return f"plug-in-triptych-{task['name'].replace('_', '-')}"
 
 
-Gimp.main(Triptych.__gtype__, sys.argv)
+if __name__ == "__main__":
+    Gimp.main(Triptych.__gtype__, sys.argv)
