@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from collections.abc import Iterable, Mapping
@@ -27,8 +28,8 @@ def plan(inputs: Iterable[Path], output: str | Path, overwrite: bool) -> list[tu
     separator); several go into the folder `output` under their own names, as PNG where the source's
     format cannot be written. Two sources of one name get targets that differ.
 
-    Raises UserError for an empty folder, a format that cannot be written, and a target that exists
-    when `overwrite` is false.
+    Raises UserError for a file that is not there, an empty folder, a format that cannot be written,
+    and a target that exists when `overwrite` is false.
     """
     inputs = list(inputs)
     separators = tuple(s for s in (os.sep, os.altsep) if s)
@@ -42,6 +43,9 @@ def plan(inputs: Iterable[Path], output: str | Path, overwrite: bool) -> list[tu
                 raise UserError(f"the folder {path} holds no picture: name another one.")
             sources += found
         else:
+            with contextlib.suppress(ValueError):  # a name that no file can have is refused later
+                if not path.exists():  # before the work on the others
+                    raise refusal("read", path, FileNotFoundError(errno.ENOENT, ""))
             sources.append(path)
     several = len(inputs) > 1 or inputs[0].is_dir()
     if several or folder or output.is_dir():

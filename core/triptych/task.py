@@ -47,7 +47,7 @@ class Parameter:
     run time; with `accepts_picture` a choice or blend also takes any picture. An `optional`
     parameter may be None; another one whose default is None must be given. `needs` names the
     parameter without which this one means nothing: a host that does not show that one (GIMP has its
-    selection for a mask) shows this one no more.
+    selection for a mask) shows this one no more. `noun` is what an error calls one of the choices.
     """
 
     name: str
@@ -64,6 +64,7 @@ class Parameter:
     advanced: bool = False
     needs: str = ""
     accepts_picture: bool = False
+    noun: str = "choice"
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -180,10 +181,9 @@ class Parameter:
                 return self._file_or_array(value)
             if path := _file(value):
                 return path
-        one = self.label.lower() if self.kind == "choice" else "choice"
-        what = f"{one}{' or picture file' if self.accepts_picture else ''}"
+        what = f"{self.noun}{' or picture file' if self.accepts_picture else ''}"
         known = did_you_mean(str(value), (option.value for option in options))
-        where = "" if self.kind == "choice" else f"{self.name}: "
+        where = "" if self.name == self.noun else f"{self.name}: "
         raise UserError(f"{where}there is no {what} named {_shown(value)}{known}")
 
     def _blend(self, value: Any) -> list[tuple[Any, float]]:
@@ -237,10 +237,15 @@ class Task:
             if name not in parameters:
                 known = did_you_mean(name, parameters)
                 raise UserError(f"{self.name} has no parameter {name!r}{known}")
-        return {
+        checked = {
             name: parameter.check(values.get(name, parameter.default))
             for name, parameter in parameters.items()
         }
+        for name, parameter in parameters.items():
+            needed = parameter.needs
+            if needed and checked[needed] is None and checked[name] != parameter.default:
+                raise UserError(f"{name} means nothing without {needed}: give {needed} too.")
+        return checked
 
     def run(
         self,

@@ -20,12 +20,15 @@ STYLES = (
     Choice("starry", "The Starry Night"),
 )
 STRENGTH = Parameter("strength", "Strength", "float", 1.0, minimum=0, maximum=1, step=0.05)
-STYLE = Parameter("style", "Style", "choice", "wave", choices=STYLES, accepts_picture=True)
+STYLE = Parameter(
+    "style", "Style", "choice", "wave", choices=STYLES, accepts_picture=True, noun="style"
+)
 COUNT = Parameter("count", "Count", "int", 2, minimum=1, maximum=8, unit="pictures")
 KEEP = Parameter("keep", "Keep the colours", "bool", False)
 SEED = Parameter("seed", "Seed", "seed", optional=True, advanced=True)
 MIX = Parameter("mix", "Mix", "blend", choices=lambda: STYLES, optional=True)
 MASK = Parameter("mask", "Mask", "mask", optional=True)
+FEATHER = Parameter("feather", "Feather", "float", 0.0, minimum=0, maximum=9, needs="mask")
 TITLE = Parameter("title", "Title", "text", "", maximum=10)
 
 
@@ -40,7 +43,7 @@ DARKEN = Task(
     "Darken",
     "Makes a picture darker.",
     darken,
-    (STRENGTH, STYLE, COUNT, KEEP, SEED, MIX, MASK, TITLE),
+    (STRENGTH, STYLE, COUNT, KEEP, SEED, MIX, MASK, FEATHER, TITLE),
 )
 
 
@@ -145,7 +148,7 @@ def test_a_choice_may_take_any_picture(tmp_path: Path) -> None:
 def test_choices_may_appear_at_run_time() -> None:
     found = list(STYLES)
     parameter = Parameter("style", "Style", "choice", "mine", choices=lambda: found)
-    assert "no style named 'mine'" in refusal(parameter, "mine")
+    assert "no choice named 'mine'" in refusal(parameter, "mine")
     found.append(Choice("mine", "My own"))
     assert parameter.check("mine") == "mine"
     assert [choice["value"] for choice in parameter.describe()["choices"]] == [
@@ -169,6 +172,14 @@ def test_a_blend_has_weights_of_which_none_is_negative(pairs: list[tuple[str, fl
 def test_what_is_no_blend_is_refused(value: Any) -> None:
     assert "names with weights" in refusal(MIX, value)
     assert "mix: there is no choice named 'ocean'" in refusal(MIX, [("ocean", 1)])
+
+
+def test_what_needs_another_is_refused_without_it() -> None:
+    with pytest.raises(UserError, match="feather means nothing without mask"):
+        DARKEN.check({"feather": 2})
+    mask = np.ones((4, 5), np.float32)
+    assert DARKEN.check({"feather": 2, "mask": mask})["feather"] == 2
+    assert DARKEN.check({"feather": 0})["feather"] == 0
 
 
 def test_a_mask_is_a_file_or_an_array(tmp_path: Path) -> None:
@@ -212,6 +223,7 @@ def test_the_function_gets_every_parameter_checked() -> None:
     Task("look", "Look", "", look, DARKEN.parameters).run(picture(), count=3.0, style="Starry")
     assert seen == {
         "strength": 1.0,
+        "feather": 0.0,
         "style": "starry",
         "count": 3,
         "keep": False,

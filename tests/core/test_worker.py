@@ -111,7 +111,7 @@ def test_alpha_comes_back_and_wide_colours_where_nothing_is_painted(worker: Work
     [
         ("tnit", {}, "'tint'"),
         ("tint", {"strength": 2}, "from 0 to 1"),
-        ("tint", {"colour": "gren"}, "no colour"),
+        ("tint", {"colour": "gren"}, "colour: there is no choice"),
         ("tint", {"mask": {"path": "none", "shape": [1, 1]}}, "pixels cannot be read"),
     ],
 )

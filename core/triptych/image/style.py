@@ -310,6 +310,7 @@ TASK = Task(
             "A style of the library, one of your own, or a picture.",
             choices=style_choices,
             accepts_picture=True,
+            noun="style",
         ),
         Parameter(
             "mix",
@@ -318,6 +319,7 @@ TASK = Task(
             help="More styles with weights; the style itself takes what they leave of 1.",
             choices=style_choices,
             accepts_picture=True,
+            noun="style",
             optional=True,
         ),
         Parameter(
