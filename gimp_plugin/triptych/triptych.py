@@ -291,6 +291,7 @@ def start() -> client.Worker:
         try:
             temporary.write_text(json.dumps(worker.tasks), "utf-8")
             temporary.replace(HERE / "tasks.json")
+            os.utime(__file__)  # GIMP asks anew at its next start
         except OSError:  # installed for all users: the installer keeps them
             temporary.unlink(missing_ok=True)
     return worker
@@ -308,6 +309,9 @@ def paint(
     Raises WorkerError, RunCancelled.
     """
     how = config.get_property("result")
+    if how == "replace":
+        for drawable in drawables:
+            refuse_to_replace(drawable)
     opened: list[client.Pixels] = []
     results: list[tuple[Gimp.Drawable, Any, client.Pixels]] = []
     record = None
@@ -350,6 +354,16 @@ def paint(
             pixels.close()
     Gimp.progress_end()
     Gimp.displays_flush()
+
+
+def refuse_to_replace(drawable: Gimp.Drawable) -> None:
+    """Raises WorkerError for what cannot be painted into."""
+    if drawable.is_group():
+        raise client.WorkerError(
+            _("A layer group cannot be painted into: choose a new layer as the result.")
+        )
+    if drawable.get_lock_content():
+        raise client.WorkerError(_("The layer's pixels are locked: unlock them first."))
 
 
 def layer_name(task: dict[str, Any], config: Any) -> str:

@@ -217,6 +217,56 @@ def check_a_layer_in_a_group():
     assert len(group.get_children()) == 2
 
 
+def check_a_whole_group_and_a_locked_layer():
+    image = picture()
+    (layer,) = image.get_layers()
+    group = Gimp.GroupLayer.new(image, "group")
+    image.insert_layer(group, None, 0)
+    image.reorder_item(layer, group, 0)
+    works(image, [group])
+    assert len(image.get_layers()) == 2
+    status, error = run(image, [group], result="replace")
+    assert status == Gimp.PDBStatusType.EXECUTION_ERROR
+    assert "group" in error
+    layer.set_lock_content(True)
+    before = raw(layer)
+    status, error = run(image, [layer], result="replace")
+    assert status == Gimp.PDBStatusType.EXECUTION_ERROR
+    assert "locked" in error
+    assert raw(layer) == before
+
+
+def check_a_layer_mask_is_painted_into():
+    image = picture(alpha=True)
+    (layer,) = image.get_layers()
+    mask = layer.create_mask(Gimp.AddMaskType.COPY)
+    layer.add_mask(mask)
+    before, kept = raw(mask), raw(layer)
+    works(image, [mask])
+    assert raw(mask) != before
+    assert raw(layer) == kept
+    assert len(image.get_layers()) == 1
+
+
+def check_the_descriptions_follow_the_worker():
+    """A style that was learned since is there from the next dialog on, and at GIMP's next start."""
+    folder = Path(Gimp.directory()) / "plug-ins" / "triptych"
+    told = json.loads((folder / "tasks.json").read_text())
+    (style,) = [one for one in told[0]["parameters"] if one["name"] == "style"]
+    dropped = style["choices"].pop()
+    (folder / "tasks.json").write_text(json.dumps(told))
+    os.utime(folder / "triptych.py", (1, 1))
+    image = picture()
+    works(image, image.get_layers())
+    (style,) = [
+        one
+        for one in json.loads((folder / "tasks.json").read_text())[0]["parameters"]
+        if one["name"] == "style"
+    ]
+    assert style["choices"][-1] == dropped
+    assert (folder / "triptych.py").stat().st_mtime > 1
+
+
 def check_strength_zero_changes_nothing():
     image = picture("rgb", "u16")
     (layer,) = image.get_layers()
