@@ -47,8 +47,8 @@ class StyleSettings:
     any_share: float = 0.3  # share of examples whose style is not of the library
     variants: int = 4  # augmented versions of each painting
     smooth: float = 1.0  # weight of `roughness`
-    adversarial: float = 0.05  # weight of the library's adversarial term
-    stamps: float = 2.0  # weight of `stamped`
+    adversarial: float = 0.06  # weight of the library's adversarial term
+    stamps: float = 3.0  # weight of `stamped`
     critic_rate: float = 1e-3
     perceptual: str = ""  # folder of the perceptual network's bundle; empty: the one that ships
     start: str = ""  # folder of a style bundle to start from
