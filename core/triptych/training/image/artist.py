@@ -25,7 +25,13 @@ from triptych.training.image.own_style import Codes
 from triptych.training.image.patch_critic import PatchCritic, hinge, score
 from triptych.training.image.perceptual import Taps
 from triptych.training.image.perceptual_export import load_perceptual
-from triptych.training.image.style import STYLE_SIDE, as_picture, as_tensor, content_pictures
+from triptych.training.image.style import (
+    STYLE_SIDE,
+    as_picture,
+    as_tensor,
+    content_pictures,
+    stamped,
+)
 from triptych.training.image.style_export import load_style, write_codes
 from triptych.training.image.style_loss import (
     STYLE_TAPS,
@@ -45,6 +51,7 @@ class ArtistSettings:
     style: float = 0.35  # share of the style term that is kept
     rate: float = 5e-3
     critic_rate: float = 1e-3
+    stamps: float = 3.0  # weight of `stamped`
     size: int = 192  # pixels of a crop's side
     base: str = ""  # folder of the style network's bundle; empty: the one that ships
 
@@ -142,6 +149,7 @@ class ArtistRecipe(Recipe):
         taps = self.judge(made, upto=len(STYLE_TAPS))
         content, style = style_terms(taps, content_target(self.judge, photos), wanted)
         total = (content + settings.style * STYLE_WEIGHT * style).mean()
+        total = total + settings.stamps * stamped(made, photos)
         figures = {"content": float(content.detach().mean()), "style": float(style.detach().mean())}
         if settings.adversarial:
             adversarial = -score(modules["critic"](taps, which)).mean()

@@ -25,7 +25,13 @@ from triptych.training.image.dead_leaves import dead_leaves
 from triptych.training.image.perceptual import SqueezeNet, Taps
 from triptych.training.image.perceptual_export import load_perceptual
 from triptych.training.image.sets import photographs
-from triptych.training.image.style import STYLE_SIDE, as_picture, as_tensor, content_pictures
+from triptych.training.image.style import (
+    STYLE_SIDE,
+    as_picture,
+    as_tensor,
+    content_pictures,
+    stamped,
+)
 from triptych.training.image.style_export import load_style, write_codes
 from triptych.training.image.style_loss import content_target, style_objective, style_targets
 from triptych.training.image.style_net import StyleNet
@@ -61,6 +67,7 @@ class OwnStyleSettings:
     judge: str = "perceptual"  # our own network, or "squeezenet" for comparison
     rate: float = 8e-3
     size: int = 192  # pixels of a crop's side
+    stamps: float = 3.0  # weight of `stamped`
 
 
 class OwnStyleRecipe(Recipe):
@@ -142,7 +149,7 @@ class OwnStyleRecipe(Recipe):
             self.judge, made, content_target(self.judge, batch), wanted
         )
         figures = {"content": float(content.detach().mean()), "style": float(style.detach().mean())}
-        return total.mean(), figures
+        return total.mean() + self.settings.stamps * stamped(made, batch), figures
 
     @torch.no_grad()
     def sample(self, modules: Mapping[str, nn.Module]) -> Image.Image | None:

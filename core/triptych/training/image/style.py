@@ -20,6 +20,7 @@ from triptych.training.image import sets, style_data
 from triptych.training.image.patch_critic import PatchCritic, hinge, score
 from triptych.training.image.perceptual import PerceptualNet, SqueezeNet, Taps
 from triptych.training.image.perceptual_export import load_perceptual
+from triptych.training.image.repetition import BLOCK as BLOCK_SIDE
 from triptych.training.image.repetition import repetition
 from triptych.training.image.style_export import export_style, load_style
 from triptych.training.image.style_loss import (
@@ -119,7 +120,10 @@ def roughness(pictures: Tensor) -> Tensor:
 
 
 def stamped(made: Tensor, pictures: Tensor) -> Tensor:
-    """How much more the stylised pictures repeat themselves than the pictures and a painting do."""
+    """How much more the stylised pictures repeat themselves than the pictures and a painting do;
+    0 for those that are too small to tell."""
+    if min(made.shape[2:]) < BLOCK_SIDE:
+        return made.new_zeros(())
     with torch.no_grad():
         allowed = repetition(pictures).clamp(min=REPEATED)
     return F.relu(repetition(made) - allowed).mean()
