@@ -31,10 +31,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-try:
+if os.name != "nt":  # Windows has no such locks, and deletes no file that is in use
     import fcntl
-except ImportError:  # Windows, which deletes no file that is in use
-    fcntl = None  # type: ignore[assignment]
 
 PROTOCOL = 1  # both sides must speak the same
 
@@ -183,10 +181,10 @@ def sweep(folder: str | None = None) -> bool:
     for path in there.glob(f"{_NAME[1]}*{_NAME[0]}"):
         try:
             with path.open("r+b") as file:
-                if fcntl is not None:
+                if os.name != "nt":
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     path.unlink()
-            if fcntl is None:
+            if os.name == "nt":
                 path.unlink()
         except OSError:  # in use, or another user's
             clean = False
@@ -195,7 +193,7 @@ def sweep(folder: str | None = None) -> bool:
 
 def _hold(file: IO[bytes]) -> bool:
     """Mark a new file as in use while this process lives; false if it was swept away before."""
-    if fcntl is not None:
+    if os.name != "nt":
         with contextlib.suppress(OSError):  # a file system without locks, where nothing is swept
             fcntl.flock(file, fcntl.LOCK_SH)
     return os.name == "nt" or os.fstat(file.fileno()).st_nlink > 0

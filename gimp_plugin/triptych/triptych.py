@@ -295,6 +295,7 @@ def paint(
                 Gimp.progress_update((number + run.fraction) / len(drawables))
             results.append((drawable, area, run.result()))
         name = layer_name(task, config)
+        Gimp.progress_end()  # from here on it cannot be cancelled, which would leave half a layer
         image.undo_group_start()
         try:
             for drawable, area, made in results:
@@ -304,7 +305,6 @@ def paint(
     finally:
         for pixels in (*opened, *(made for _, _, made in results)):
             pixels.close()
-    Gimp.progress_end()
     Gimp.displays_flush()
 
 
