@@ -125,6 +125,7 @@ class Dialog:
                 self._dialog.get_scale_entry(name, 1.0)
         box = self._dialog.fill_box(f"triptych-{'-'.join(names)}", names)
         box.set_spacing(6)
+        fields = Gtk.SizeGroup(mode=Gtk.SizeGroupMode.HORIZONTAL)
         for name in names:
             row = self._dialog.get_widget(name, GObject.TYPE_NONE)
             row.set_hexpand(True)
@@ -132,6 +133,9 @@ class Dialog:
             if label is not None:
                 label.set_xalign(0)
                 aligned.add_widget(label)
+            if next(_inside(row, Gtk.Scale), None) is not None:
+                for field in _inside(row, Gtk.SpinButton):
+                    fields.add_widget(field)
             for chooser in _inside(row, Gtk.ComboBox):  # else as wide as the longest title
                 for cell in chooser.get_cells():
                     if isinstance(cell, Gtk.CellRendererText):

@@ -21,8 +21,9 @@ from triptych import install
 
 PACKAGES = (
     "gimp gir1.2-gimp-3.0 python3-gi "
-    "xvfb openbox xdotool dbus-daemon at-spi2-core gir1.2-atspi-2.0 fonts-wqy-microhei"
+    "xvfb openbox xdotool dbus-daemon at-spi2-core gir1.2-atspi-2.0 fonts-wqy-microhei locales"
 )
+CHINESE = "zh_CN.UTF-8"  # a locale for the window; without `locales` there is none but C
 # Its own mounts and processes, which end with it; nothing that others share in memory is seen.
 # The machine's own root is seen as /host: there the worker runs.
 ENTER = """set -e
@@ -139,7 +140,9 @@ def make(host: Gimp) -> None:
     host.root.parent.mkdir(parents=True, exist_ok=True)
     said(["debootstrap", "--variant=minbase", "trixie", str(host.root), mirror()])
     shutil.copy("/etc/resolv.conf", host.root / "etc/resolv.conf")
-    done = host.enter("sh", "-c", f"apt-get install -y --no-install-recommends {PACKAGES}")
+    install_all = f"apt-get install -y --no-install-recommends {PACKAGES}"
+    locale = f"localedef -i zh_CN -f UTF-8 {CHINESE}"
+    done = host.enter("sh", "-c", f"{install_all} && {locale}")
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
 
 

@@ -71,7 +71,7 @@ class Desktop:
         env = {**os.environ, **told}
         self._start(words, env=env, stdout=self._log, stderr=self._log)
         self._wait(lambda: self._asked("value = 1"), "GIMP's Python")
-        self._xdotool("search", "--sync", "--onlyvisible", "--name", "^GNU Image", *PLACE)
+        self._xdotool("search", "--sync", "--onlyvisible", "--class", "^gimp", *PLACE)
 
     def gimp(self, source):
         """Execute Python in GIMP; what it left in `value`."""

@@ -22,8 +22,7 @@ Gegl.init(None)
 
 def opened(path):
     """A picture file in a window of its own."""
-    image = Gimp.file_load(Gimp.RunMode.NONINTERACTIVE, Gio.File.new_for_path(path))
-    return shown(image)
+    return shown(Gimp.file_load(Gimp.RunMode.NONINTERACTIVE, Gio.File.new_for_path(path)))
 
 
 def painted(wide, high):
