@@ -32,6 +32,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
+if os.name != "nt":  # Windows has no such locks, and deletes no file that is in use
+    import fcntl
+
 PROTOCOL = 2  # both sides must speak the same
 
 PARSE_ERROR, INVALID_REQUEST, NO_METHOD, INVALID_PARAMS, INTERNAL = (
@@ -40,6 +43,7 @@ PARSE_ERROR, INVALID_REQUEST, NO_METHOD, INVALID_PARAMS, INTERNAL = (
 CANCELLED = -32800  # as in the Language Server Protocol
 REFUSED = -32000  # what the user can mend, in one sentence
 
+_NAME = (".pixels", "triptych-")  # how files of pixels end and begin
 _LONGEST_HEADER = 4096  # bytes
 _LONGEST_BODY = 16 << 20  # bytes: far more than any request or answer takes
 _START = 30.0  # seconds for the worker to answer at first
@@ -129,15 +133,20 @@ class Pixels:
 
     `data` is the memory as bytes: fill it from any buffer, in strips, without a list. The file is
     in memory (tmpfs) where the system has one, or else in the folder for temporary files; `folder`
-    says another. It is gone once this is closed.
+    says another. It is gone once this is closed; if this process is killed instead, as GIMP does
+    where the user cancels, by `sweep` of the worker.
     """
 
     def __init__(self, shape: Sequence[int], folder: str | None = None) -> None:
         self.shape = tuple(int(size) for size in shape)
         size = 4 * math.prod(self.shape)
         try:
-            handle, self.path = tempfile.mkstemp(".pixels", "triptych-", folder or _shared_folder())
-            self._file = os.fdopen(handle, "r+b")
+            while True:
+                handle, self.path = tempfile.mkstemp(*_NAME, folder or _shared_folder())
+                self._file = os.fdopen(handle, "r+b")
+                if _hold(self._file):
+                    break
+                self._file.close()
             self._map: mmap.mmap | None = None
             try:
                 self._file.truncate(size)
@@ -188,6 +197,30 @@ class Pixels:
             self.close()
             raise WorkerError(_("the worker's picture is not whole: try again."))
         return self
+
+
+def sweep(folder: str | None = None) -> bool:
+    """Delete the pixels there whose owner was killed; whether no others are left."""
+    clean, there = True, Path(folder or _shared_folder() or tempfile.gettempdir())
+    for path in there.glob(f"{_NAME[1]}*{_NAME[0]}"):
+        try:
+            with path.open("r+b") as file:
+                if os.name != "nt":
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    path.unlink()
+            if os.name == "nt":
+                path.unlink()
+        except OSError:  # in use, or another user's
+            clean = False
+    return clean
+
+
+def _hold(file: IO[bytes]) -> bool:
+    """Mark a new file as in use while this process lives; false if it was swept away before."""
+    if os.name != "nt":
+        with contextlib.suppress(OSError):  # a file system without locks, where nothing is swept
+            fcntl.flock(file, fcntl.LOCK_SH)
+    return os.name == "nt" or os.fstat(file.fileno()).st_nlink > 0
 
 
 def _shared_folder() -> str | None:
@@ -281,7 +314,7 @@ class Worker:
             ) from error
         threading.Thread(target=self._listen, daemon=True).start()
         try:
-            told = self.call("initialize", {}, _START)
+            told = self.call("initialize", {"folder": folder}, _START)
             if not isinstance(told, dict) or told.get("protocol") != PROTOCOL:
                 raise WorkerError(
                     _(

@@ -8,7 +8,8 @@ starts cannot be known after a bad header, so the worker then ends. It also ends
 when its stdin does, as it does when its parent is gone.
 
 Methods:
-    initialize {}: {"protocol", "version", "tasks": [Task.describe()]}
+    initialize {"folder"}: {"protocol", "version", "tasks": [Task.describe()]}; the folder is that
+        of the client's `Pixels`, or null
     tasks {}: the tasks anew, with the styles that there are now
     run {"task", "values", "picture", "result"}: `picture` and any value of kind picture or mask are
         {"path", "shape"} of float32 files; the result is written to the file `result`. A fourth
@@ -49,6 +50,7 @@ from triptych.client import (
     REFUSED,
     FrameError,
     read_frame,
+    sweep,
     write_frame,
 )
 from triptych.engine import Event, Job
@@ -58,6 +60,8 @@ log = logging.getLogger("triptych")
 
 _QUEUE = 64  # runs that may wait; more are refused
 _GRACE = 2.0  # seconds that a cancelled run gets when the worker is to end
+# A client that was killed lets go of its stdin and of its pixels one after the other.
+_SWEEPS, _SWEEPS_APART = 5, 0.05
 
 
 class _RpcError(Exception):
@@ -78,6 +82,7 @@ class Worker:
         self._waiting: queue.Queue[tuple[str | int, Job, Mapping[str, Any]] | None] = queue.Queue(
             _QUEUE
         )
+        self._folder: str | None = None  # where the client's pixels are
         self._runner = threading.Thread(target=self._run_all, daemon=True)
 
     def serve(self) -> int:
@@ -100,6 +105,13 @@ class Worker:
             self._waiting.put_nowait(None)
         self._runner.join(_GRACE)
         return code
+
+    def clean(self) -> None:
+        """Delete the pixels of a client that was killed; for the end, after `serve`."""
+        for _ in range(_SWEEPS):
+            if sweep(self._folder):
+                break
+            time.sleep(_SWEEPS_APART)
 
     # ------------------------------------------------------------------------------- requests
 
@@ -141,6 +153,8 @@ class Worker:
             return {}
         if method not in ("initialize", "tasks"):
             raise _RpcError(NO_METHOD, f"there is no method {one_line(method)!r}")
+        if method == "initialize" and params.get("folder") is not None:
+            self._folder = _given(params, "folder", str)
         from triptych.task import tasks
 
         described = [task.describe() for task in tasks().values()]
@@ -297,7 +311,9 @@ def main() -> int:
         for stream in (sys.stdin.fileno(), sink.fileno()):
             msvcrt.setmode(stream, os.O_BINARY)
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
-    code = Worker(sys.stdin.buffer, sink).serve()
+    worker = Worker(sys.stdin.buffer, sink)
+    code = worker.serve()
+    worker.clean()
     sys.stderr.flush()
     os._exit(code)  # a graph that does not stop must not keep the process
 

@@ -341,6 +341,7 @@ def paint(
         if not results:
             return
         name = layer_name(task, config)
+        Gimp.progress_end()  # from here on it cannot be cancelled, which would leave half a layer
         image.undo_group_start()
         try:
             for drawable, area, made in results:
@@ -352,7 +353,6 @@ def paint(
     finally:
         for pixels in (*opened, *(made for _, _, made in results)):
             pixels.close()
-    Gimp.progress_end()
     Gimp.displays_flush()
 
 

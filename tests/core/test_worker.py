@@ -236,26 +236,27 @@ def test_an_interpreter_that_is_missing():
         Worker(["/none/python", "-m", "triptych.worker"])
 
 
-def test_the_worker_ends_with_its_parent():
+def test_the_worker_ends_with_its_parent_and_cleans_up(tmp_path: Path):
     program = (
         "import sys, time\n"
         f"sys.path.insert(0, {str(HERE.parents[1] / 'core' / 'triptych')!r})\n"
         "import client\n"
-        f"worker = client.Worker({TINY!r}, {CORE!r})\n"
-        "pixels = client.Pixels((1, 1, 3))\n"
+        f"worker = client.Worker({TINY!r}, {CORE!r}, {str(tmp_path)!r})\n"
+        f"pixels = client.Pixels((1, 1, 3), {str(tmp_path)!r})\n"
         "run = worker.run('tint', {'strength': 0}, pixels)\n"
         "while not run.fraction: run.wait(0.01)\n"
-        "print(worker._process.pid, pixels.path, run._result.path, flush=True)\n"
+        "print(worker._process.pid, flush=True)\n"
         "time.sleep(60)\n"
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
-        pid, *files = parent.stdout.readline().split()
-        assert not ended(int(pid), 0.1)
-        parent.kill()
-    assert ended(int(pid))
-    for file in files:  # a parent that is killed cannot delete them
-        Path(file.decode()).unlink()
+        pid = int(parent.stdout.readline())
+        assert not ended(pid, 0.1)
+        with Pixels((1, 1, 3), str(tmp_path)) as mine:
+            assert len(list(tmp_path.iterdir())) == 3
+            parent.kill()
+            assert ended(pid)
+            assert [str(path) for path in tmp_path.iterdir()] == [mine.path]
 
 
 def test_no_room_for_the_pixels_is_one_sentence():

@@ -4,22 +4,31 @@ Making it needs Linux, root and Debian's `debootstrap`. Only a user's machine ma
 (which says so by the variable CI) whatever is missing is a failure.
 """
 
+import importlib.util
 import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from triptych import install
 
-PACKAGES = "gimp gir1.2-gimp-3.0 python3-gi"
-# Its own mounts, which end with it. The machine's own root is seen as /host: there the worker runs.
+PACKAGES = (
+    "gimp gir1.2-gimp-3.0 python3-gi "
+    "xvfb openbox xdotool dbus-daemon at-spi2-core gir1.2-atspi-2.0 fonts-wqy-microhei locales"
+)
+CHINESE = "zh_CN.UTF-8"  # a locale for the window; without `locales` there is none but C
+# Its own mounts and processes, which end with it; nothing that others share in memory is seen.
+# The machine's own root is seen as /host: there the worker runs.
 ENTER = """set -e
 root=$1; shift
+mount -t tmpfs none /dev/shm
 mkdir -p "$root/host"
 mount --rbind / "$root/host"
 for folder in dev proc sys; do mount --rbind "/$folder" "$root/$folder"; done
@@ -42,15 +51,29 @@ class Gimp:
         self, *words: str, seconds: int = 600, language: str = ""
     ) -> subprocess.CompletedProcess[str]:
         """Run a command inside the root."""
-        command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", ENTER, "enter"]
+        with self.start(*words, stderr=subprocess.PIPE, language=language) as process:
+            try:
+                output, errors = process.communicate(timeout=seconds)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+        return subprocess.CompletedProcess(words, process.returncode, output, errors)
+
+    def start(
+        self, *words: str, stderr: int | None = None, language: str = ""
+    ) -> subprocess.Popen[str]:
+        """Start a command inside the root; with it ends all that it started."""
+        apart = ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+        command = ["unshare", *apart, "--propagation", "private", "sh", "-c", ENTER, "enter"]
         kept = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"}
-        return subprocess.run(
+        return subprocess.Popen(
             [*command, str(self.root), *words],
             env={**kept, "DEBIAN_FRONTEND": "noninteractive", "LANGUAGE": language},
-            capture_output=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
             text=True,
             errors="replace",
-            timeout=seconds,
         )
 
     def console(self, script: Path, language: str = "") -> str:
@@ -73,12 +96,40 @@ def gimp() -> Gimp:
         if os.environ.get("CI"):
             pytest.fail(missing)
         pytest.skip(missing)
+    return prepared()
+
+
+@pytest.fixture(scope="session")
+def window(gimp: Gimp) -> Iterator[Any]:
+    """That GIMP's window, on a screen of its own."""
+    made = gimp_window().Window(gimp)
+    yield made
+    made.close()
+
+
+def gimp_window() -> Any:
+    """The module beside this one; pytest imports no module from a test's folder."""
+    path = Path(__file__).with_name("gimp_window.py")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def prepared() -> Gimp:
+    """A GIMP 3 with the plug-in of this checkout."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     host = Gimp(cache / "triptych-hosts" / "trixie")
     stamp = host.root / f"made-of {PACKAGES}"
     if not stamp.exists():
         make(host)
         stamp.touch()
+    seen = host.root / Path(install.__file__).parents[2].relative_to("/")  # for the thumbnails
+    if not seen.is_symlink():
+        seen.parent.mkdir(parents=True, exist_ok=True)
+        seen.symlink_to(f"/host/{seen.relative_to(host.root)}")
     shutil.rmtree(host.plug_in, ignore_errors=True)
     install.install_gimp(install.Gimp("3.0", host.plug_in.parent))
     settings = json.loads((host.plug_in / "worker.json").read_text())
@@ -97,7 +148,9 @@ def make(host: Gimp) -> None:
     host.root.parent.mkdir(parents=True, exist_ok=True)
     said(["debootstrap", "--variant=minbase", "trixie", str(host.root), mirror()])
     shutil.copy("/etc/resolv.conf", host.root / "etc/resolv.conf")
-    done = host.enter("sh", "-c", f"apt-get install -y --no-install-recommends {PACKAGES}")
+    install_all = f"apt-get install -y --no-install-recommends {PACKAGES}"
+    locale = f"localedef -i zh_CN -f UTF-8 {CHINESE}"
+    done = host.enter("sh", "-c", f"{install_all} && {locale}")
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
 
 

@@ -1,0 +1,104 @@
+"""GIMP's real window, on a screen of its own; for the tests and for the pictures in docs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+DIALOG = "^Style transfer$"
+CANVAS = (600, 125)  # on the screen: of the image's window, above the image
+
+
+class Window:
+    """A running GIMP with its window. Any method of `gimp_desktop.Desktop` can be called on it."""
+
+    def __init__(self, host: Any, **environment: str) -> None:
+        self.host = host
+        self._process = host.start("python3", f"/host{HERE}/gimp_desktop.py")
+        plug_ins = "/" + str(host.plug_in.parent.relative_to(host.root))
+        self.open_gimp(f"/host{HERE}/gimp_inside.py", plug_ins, environment)
+
+    def __getattr__(self, name: str) -> Any:
+        def ask(*values: Any) -> Any:
+            print(json.dumps({"do": name, "with": values}), file=self._process.stdin, flush=True)
+            line = self._process.stdout.readline()
+            if not line:
+                raise RuntimeError(f"the screen is gone: {self._process.wait()}")
+            answer = json.loads(line)
+            if "error" in answer:
+                raise RuntimeError(f"{name}{values}: {answer['error']}")
+            return answer["value"]
+
+        return ask
+
+    # -------------------------------------------------------------------------------- in words
+
+    def open(self, path: Path) -> int:
+        """Open a picture file in the window; its image's number."""
+        return int(self.gimp(f"value = opened('/host{path}')"))
+
+    def state(self, image: int) -> Any:
+        """All that the image is, with its pixels."""
+        return self.gimp(f"value = state({image})")
+
+    def layers(self, image: int) -> list[str]:
+        """The names of its layers."""
+        return list(self.gimp(f"value = layers({image})"))
+
+    def press(self, window: str, role: str, name: str) -> None:
+        """Click what shows by that name."""
+        self.click(*middle(self.found(window, role, name)["box"]))
+
+    def open_menu(self) -> Any:
+        """Open Filters > Triptych; the entry of style transfer."""
+        self.press("GIMP$", "menu", "^Filters$")
+        self.point(*middle(self.found("GIMP$", "menu", "^Triptych$")["box"]))
+        return self.found("GIMP$", "menu item", "^Style transfer")
+
+    def open_dialog(self) -> list[int]:
+        """Open the dialog of style transfer; where on the screen its preview is."""
+        self.click(*middle(self.open_menu()["box"]))
+        self.found(DIALOG, "button", "^OK$")
+        return list(self.found(DIALOG, "icon", "^Preview$")["box"])
+
+    def set(self, label: str, value: str) -> None:
+        """Write into the field beside that label of the dialog."""
+        _, y = middle(self.found(DIALOG, "label", f"^{label}$")["box"])
+        fields = (one["box"] for one in self.seen(DIALOG, "spin button", ""))
+        left, top, _, height = next(b for b in fields if b[1] <= y <= b[1] + b[3])
+        self.click(left + 12, top + height // 2)
+        self.key("ctrl+a")
+        self.write(value)
+        self.key("Tab")
+
+    def pick(self, number: int) -> None:
+        """Click a thumbnail of the dialog."""
+        self.click(*middle(self.seen(DIALOG, "icon", "^$")[number]["box"]))
+
+    def undo(self) -> None:
+        """Press Ctrl+Z once, with the keys going to the image."""
+        self.click(*CANVAS)
+        self.key("ctrl+z")
+
+    def screen(self) -> Path:
+        """A picture of the screen."""
+        name = "/tmp/screen.png"
+        self.picture(name)
+        return Path(f"{self.host.root}{name}")
+
+    def close(self) -> None:
+        """End GIMP and the screen, and all that they started."""
+        self._process.stdin.close()
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def middle(box: list[int]) -> tuple[int, int]:
+    """The point in the middle of [x, y, width, height]."""
+    return box[0] + box[2] // 2, box[1] + box[3] // 2
