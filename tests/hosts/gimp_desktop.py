@@ -132,9 +132,9 @@ class Desktop:
         for number in range(desktop.get_child_count()):
             with suppress(GLib.Error):  # it has gone, or works and does not answer
                 program = desktop.get_child_at_index(number)
-                for place in range(program.get_child_count()):
+                for place in range(program.get_child_count() if program is not None else 0):
                     frame = program.get_child_at_index(place)
-                    if re.search(window, frame.get_name() or ""):
+                    if frame is not None and re.search(window, frame.get_name() or ""):
                         yield from self._below(frame)
 
     def _below(self, node):
