@@ -59,8 +59,8 @@ def test_without_a_licence_a_set_is_refused(tiny: ModuleType, tmp_path: Path):
     (folder / "LICENSE").write_text("\n")
     with pytest.raises(UserError, match="without a licence"):
         data.open_source(folder)
-    (folder / "LICENSE").write_text("Free for all\nThis licence is short\n")
-    assert data.open_source(folder).licence == "This licence is short"
+    (folder / "LICENSE").write_text("Free for all\nNo size, no licence: tiles\nLicence: short\n")
+    assert data.open_source(folder).licence == "Licence: short"
     (folder / "Source.md").write_text("# CC0 by me")
     assert data.open_source(folder).licence == "CC0 by me"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -215,11 +216,12 @@ def _licence_file(path: Path) -> str:
 
 
 def _licence_line(text: str) -> str:
-    """The line that names the licence, or the first."""
+    """The line that begins with the licence, or else speaks of it, or else the first."""
     lines = [one_line(line.strip(" -*#\t")) for line in text.splitlines()]
     lines = [line for line in lines if line]
-    named = [line for line in lines if "licen" in line.lower()]
-    return (named or lines or [""])[0]
+    begins = [line for line in lines if re.match("licen[cs]e", line, re.IGNORECASE)]
+    speaks = [line for line in lines if re.search("licen[cs]ed under", line, re.IGNORECASE)]
+    return (begins or speaks or lines or [""])[0]
 
 
 def fit(picture: Image.Image, short_side: int) -> Image.Image:
