@@ -43,6 +43,7 @@ PARSE_ERROR, INVALID_REQUEST, NO_METHOD, INVALID_PARAMS, INTERNAL = (
 CANCELLED = -32800  # as in the Language Server Protocol
 REFUSED = -32000  # what the user can mend, in one sentence
 
+KINDS = {"f4": 4, "u1": 1}  # of pixels: float32 from 0 to 1, bytes; the size of a value
 _NAME = (".pixels", "triptych-")  # how files of pixels end and begin
 _LONGEST_HEADER = 4096  # bytes
 _LONGEST_BODY = 16 << 20  # bytes: far more than any request or answer takes
@@ -129,7 +130,7 @@ def write_frame(stream: IO[bytes], message: Mapping[str, Any]) -> None:
 
 
 class Pixels:
-    """Float32 values in a file that two processes map into memory.
+    """Values in a file that two processes map into memory: float32, or bytes (`kind` "u1").
 
     `data` is the memory as bytes: fill it from any buffer, in strips, without a list. The file is
     in memory (tmpfs) where the system has one, or else in the folder for temporary files; `folder`
@@ -137,9 +138,9 @@ class Pixels:
     where the user cancels, by `sweep` of the worker.
     """
 
-    def __init__(self, shape: Sequence[int], folder: str | None = None) -> None:
-        self.shape = tuple(int(size) for size in shape)
-        size = 4 * math.prod(self.shape)
+    def __init__(self, shape: Sequence[int], folder: str | None = None, kind: str = "f4") -> None:
+        self.shape, self.kind = tuple(int(size) for size in shape), kind
+        size = KINDS[kind] * math.prod(self.shape)
         try:
             while True:
                 handle, self.path = tempfile.mkstemp(*_NAME, folder or _shared_folder())
@@ -193,7 +194,7 @@ class Pixels:
         """This, once the other process has written it anew, in that shape."""
         self._open()
         self.shape = tuple(shape)
-        if len(self.data) != 4 * math.prod(self.shape):
+        if len(self.data) != KINDS[self.kind] * math.prod(self.shape):
             self.close()
             raise WorkerError(_("the worker's picture is not whole: try again."))
         return self
@@ -347,9 +348,11 @@ class Worker:
         return _result(call.answer)
 
     def run(self, task: str, values: Mapping[str, Any], picture: Pixels | None = None) -> Run:
-        """Start a task; a value of kind picture or mask may be `Pixels`. See `Run`."""
+        """Start a task; a value of kind picture or mask may be `Pixels`. The result is of the kind
+        of `picture`. See `Run`."""
         id_ = next(self._ids)
-        run = Run(self, id_, Pixels((0,), self._folder))
+        kind = "f4" if picture is None else picture.kind
+        run = Run(self, id_, Pixels((0,), self._folder, kind))
         params = {
             "task": task,
             "values": {key: _plain(value) for key, value in values.items()},
@@ -478,7 +481,7 @@ class _Call:
 def _plain(value: Any) -> Any:
     """A value as JSON."""
     if isinstance(value, Pixels):
-        return {"path": value.path, "shape": list(value.shape)}
+        return {"path": value.path, "shape": list(value.shape), "kind": value.kind}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     return os.fspath(value) if isinstance(value, os.PathLike) else value

@@ -12,7 +12,8 @@ Methods:
         of the client's `Pixels`, or null
     tasks {}: the tasks anew, with the styles that there are now
     run {"task", "values", "picture", "result"}: `picture` and any value of kind picture or mask are
-        {"path", "shape"} of float32 files; the result is written to the file `result`. A fourth
+        {"path", "shape", "kind"} of files of float32 ("f4", 0..1) or bytes ("u1", 0..255); the
+        result is written to the file `result` in the picture's kind. A fourth
         channel of the picture, alpha, comes back as it went; values beyond 0..1, which a host with
         wide colours has, are taken as 0 or 1, and come back where the task leaves the picture as it
         is. Answers {"shape", "seconds", "record"}: what the task itself took, and how the picture
@@ -36,7 +37,7 @@ import traceback
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import triptych
 from triptych.client import (
@@ -44,6 +45,7 @@ from triptych.client import (
     INTERNAL,
     INVALID_PARAMS,
     INVALID_REQUEST,
+    KINDS,
     NO_METHOD,
     PARSE_ERROR,
     PROTOCOL,
@@ -55,6 +57,9 @@ from triptych.client import (
 )
 from triptych.engine import Event, Job
 from triptych.errors import Cancelled, UserError, one_line
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 log = logging.getLogger("triptych")
 
@@ -247,13 +252,13 @@ def _run(job: Job, params: Mapping[str, Any]) -> dict[str, Any]:
 
     task = get_task(_given(params, "task", str))
     values = task.check({k: _value(v) for k, v in _given(params, "values", dict).items()})
-    picture = _value(params["picture"]) if params.get("picture") is not None else None
+    given = _mapped(params["picture"]) if params.get("picture") is not None else None
     target = Path(_given(params, "result", str))
     job.progress(0.0, "starting")  # a run that was cancelled in the queue ends here
-    alpha = wide = None
-    if picture is not None and picture.ndim == 3:
-        alpha = picture[..., 3:] if picture.shape[2] == 4 else None
-        picture = picture[..., :3]
+    picture, alpha, wide = given, None, None
+    if given is not None and given.ndim == 3:
+        alpha = given[..., 3:] if given.shape[2] == 4 else None
+        picture = _floats(given[..., :3])
         if picture.min() < 0 or picture.max() > 1:
             wide, picture = picture, picture.clip(0, 1)
     start = time.perf_counter()
@@ -266,13 +271,15 @@ def _run(job: Job, params: Mapping[str, Any]) -> dict[str, Any]:
         shape = (*made.shape[:2], 4)
     else:
         shape, alpha = made.shape, None
+    kind = given.dtype if given is not None else np.dtype("<f4")
     try:
         with target.open("r+b") as file:  # the client made it: it alone knows who may read it
-            file.truncate(4 * math.prod(shape))
+            size = kind.itemsize * math.prod(shape)
+            file.truncate(size)
             if hasattr(os, "posix_fallocate"):  # full now, not a crash while writing
-                os.posix_fallocate(file.fileno(), 0, 4 * math.prod(shape))
-            out = np.memmap(file, "<f4", "r+", shape=shape)
-            out[..., : made.shape[2]] = made
+                os.posix_fallocate(file.fileno(), 0, size)
+            out = np.memmap(file, kind, "r+", shape=shape)
+            out[..., : made.shape[2]] = made if kind == made.dtype else made * 255 + 0.5
             if alpha is not None:
                 out[..., 3:] = alpha
     except OSError as error:
@@ -285,18 +292,35 @@ def _run(job: Job, params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _value(value: Any) -> Any:
-    """A value as the task takes it: {"path", "shape"} becomes the array in that file."""
-    import numpy as np
-
+    """A value as the task takes it: the floats in the file that a dict names."""
     if isinstance(value, list):
         return [_value(item) for item in value]
+    return _floats(_mapped(value)) if isinstance(value, dict) else value
+
+
+def _floats(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Pixels of either kind as float32, in one piece of memory."""
+    import numpy as np
+
+    if pixels.dtype == np.uint8:
+        return pixels.astype(np.float32) * np.float32(1 / 255)
+    return np.ascontiguousarray(pixels)
+
+
+def _mapped(value: Any) -> NDArray[Any]:
+    """The pixels in the file that {"path", "shape", "kind"} names."""
+    import numpy as np
+
     if not isinstance(value, dict):
-        return value
+        raise _RpcError(INVALID_PARAMS, "pixels are given by path, shape and kind")
     path, shape = _given(value, "path", str), _given(value, "shape", list)
+    kind = value.get("kind", "f4")
+    if kind not in KINDS:
+        raise _RpcError(INVALID_PARAMS, f"a kind is one of {', '.join(KINDS)}")
     if not (1 <= len(shape) <= 3 and all(type(n) is int and 0 < n <= 1 << 20 for n in shape)):
         raise _RpcError(INVALID_PARAMS, "a shape is a list of up to three sizes")
     try:
-        return np.memmap(path, "<f4", "r", shape=tuple(shape)).view(np.ndarray)
+        return np.memmap(path, f"<{kind}", "r", shape=tuple(shape)).view(np.ndarray)
     except (OSError, ValueError, OverflowError) as error:
         raise UserError(f"the pixels cannot be read: {one_line(error)}") from error
 

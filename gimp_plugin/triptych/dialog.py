@@ -297,11 +297,12 @@ class Dialog:
         self._opened = []
 
     def _show(self, pixels: client.Pixels) -> None:
-        """Draw float32 RGBA pixels; GEGL makes bytes of them, in the layer's own way."""
+        """Draw RGBA pixels; GEGL makes bytes of floats, in the layer's own way."""
         height, width = pixels.shape[:2]
-        buffer = Gegl.Buffer.new(self._tools.PIXELS, 0, 0, width, height)
+        form = self._tools.PIXELS[pixels.kind]
+        buffer = Gegl.Buffer.new(form, 0, 0, width, height)
         area = Gegl.Rectangle.new(0, 0, width, height)
-        buffer.set(area, self._tools.PIXELS, bytes(pixels.data))
+        buffer.set(area, form, bytes(pixels.data))
         self._picture.set_from_pixbuf(_drawn(buffer, area))
 
 

@@ -28,7 +28,8 @@ from client import translated  # noqa: E402
 _ = translated  # by this name for what stands here, so that the catalogue finds it
 client.speak(HERE / "locale", GLib.get_language_names())
 
-PIXELS = "R'G'B'A float"  # as the tasks take them; GEGL converts from and to whatever the layer is
+# As the worker takes them; GEGL converts from and to whatever the layer is.
+PIXELS = {"f4": "R'G'B'A float", "u1": "R'G'B'A u8"}
 STRIP = 256  # rows that are copied at a time
 POLL = 0.05  # seconds
 MNEMONICS = set("abcdefghijklmnopqrstuvwxyz")
@@ -154,7 +155,7 @@ def values_of(task: dict[str, Any], config: Any, opened: list[client.Pixels]) ->
         if kind == "picture" or (one["accepts_picture"] and kind == "choice"):
             layer, file = config.get_property(f"{name}-layer"), config.get_property(f"{name}-file")
             if layer is not None:
-                opened.append(read(layer, bounds(layer), "R'G'B' float"))
+                opened.append(read(layer, bounds(layer), alpha=False))
                 values[one["name"]] = opened[-1]
                 continue
             if file is not None and file.get_path():
@@ -190,13 +191,23 @@ def strips(rectangle: Any) -> Iterator[Any]:
         yield Gegl.Rectangle.new(rectangle.x, rectangle.y + top, rectangle.width, rows)
 
 
-def read(drawable: Gimp.Drawable, rectangle: Any, form: str = PIXELS) -> client.Pixels:
+def kind_of(drawable: Gimp.Drawable) -> str:
+    """The kind of pixels that holds the drawable's without loss: a quarter of the memory for 8-bit
+    layers in sRGB."""
+    image = drawable.get_image()
+    small = image.get_precision() == Gimp.Precision.U8_NON_LINEAR
+    layer = isinstance(drawable, Gimp.Layer)  # a mask or channel is linear
+    return "u1" if small and layer and image.get_color_profile() is None else "f4"
+
+
+def read(drawable: Gimp.Drawable, rectangle: Any, alpha: bool = True) -> client.Pixels:
     """A part of a drawable, for the worker."""
     from gi.repository import Gegl
 
-    channels = 4 if form == PIXELS else 3
-    shape = (rectangle.height, rectangle.width, channels)
-    pixels = client.Pixels(shape, settings()["folder"])
+    kind = kind_of(drawable) if alpha else "f4"
+    form = PIXELS[kind] if alpha else "R'G'B' float"
+    shape = (rectangle.height, rectangle.width, 4 if alpha else 3)
+    pixels = client.Pixels(shape, settings()["folder"], kind)
     buffer, place = drawable.get_buffer(), 0
     for strip in strips(rectangle):
         data = buffer.get(strip, 1.0, form, Gegl.AbyssPolicy.CLAMP)
@@ -209,8 +220,8 @@ def write(drawable: Gimp.Drawable, rectangle: Any, pixels: client.Pixels) -> Non
     """Put the pixels into that part of a drawable, as far as the selection lets."""
     shadow, place = drawable.get_shadow_buffer(), 0
     for strip in strips(rectangle):
-        size = 16 * strip.width * strip.height
-        shadow.set(strip, PIXELS, bytes(pixels.data[place : place + size]))
+        size = 4 * client.KINDS[pixels.kind] * strip.width * strip.height
+        shadow.set(strip, PIXELS[pixels.kind], bytes(pixels.data[place : place + size]))
         place += size
     shadow.flush()
     drawable.merge_shadow(True)

@@ -85,6 +85,21 @@ def test_the_tasks_are_described(worker: Worker):
     assert worker.call("tasks", {}) == worker.tasks
 
 
+@pytest.mark.parametrize("channels", [3, 4])
+def test_bytes_come_back_as_bytes(worker: Worker, channels: int):
+    before = np.random.default_rng(0).integers(0, 256, (7, 9, channels), np.uint8)
+    with Pixels(before.shape, kind="u1") as given_:
+        given_.data[:] = before.tobytes()
+        run = worker.run("tint", {"colour": "red"}, given_)
+        assert run.wait(30)
+        with run.result() as made:
+            assert made.kind == "u1"
+            after = np.frombuffer(bytes(made.data), np.uint8).reshape(made.shape)
+    red = np.clip(before[..., 0] / 255 + 0.1, 0, 1) * 255
+    assert np.abs(after[..., 0] - red).max() <= 0.51
+    assert np.array_equal(after[..., 1:], before[..., 1:])
+
+
 def test_pictures_are_values_too(worker: Worker):
     with filled(picture()) as given_, filled(np.ones((8, 5), np.float32)) as mask:
         assert taken(worker.run("tint", {"mask": mask, "colour": given_}, given_)).shape == (
