@@ -26,7 +26,7 @@ def main() -> None:
     own = sys.argv[1]
     photograph = load(PHOTOGRAPH).pixels
     labels = {choice.value: choice.label for choice in style_choices()}
-    shown = ["kandinsky-improvisation-30", "toulouse-lautrec-jane-avril", "cezanne"]
+    shown = ["kandinsky-improvisation-30", "hokusai-great-wave", "cezanne"]
     blend = [("cezanne-mont-sainte-victoire", 0.5), ("turner-venice", 0.5)]
     style = get_task("style")
     cells = [("The photograph", photograph)]
