@@ -246,7 +246,7 @@ def test_scale_is_the_size_of_the_brush():
         return float(sum(lines))
 
     large = scene(256, 384)
-    details = [detail(painted(large, style=A, scale=s)) for s in (1, 2, 4)]
+    details = [detail(painted(large, style=B, scale=s)) for s in (1, 2, 4)]
     assert details == sorted(details, reverse=True)
     for scale in (0.25, 0.7, 8):
         for size in ((1, 1), (5, 3), (33, 50)):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning_fabric.utilities import rank_zero_only
+from torch import distributed
 
 from triptych import bundle
 from triptych.errors import Cancelled, UserError, did_you_mean, one_line
@@ -78,6 +79,8 @@ def train(
     target = _own_bundle(made) if own else None
     run.settings = _settings(made)
     loop.fit(made, run, resume=resume is not None)
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()  # left to the exit, its threads may abort the process
     if getattr(rank_zero_only, "rank", 0):  # Fabric's number of this process
         return run
     if run.interrupted:
