@@ -77,7 +77,6 @@ LIBRARY = (
     "kandinsky_composition_vii",
     "kandinsky_improvisation_30",
     "delaunay_metzinger_divisionism",
-    "mondrian_composition_vii",
     "klee_red_balloon",
     "marc_little_blue_horse",
     "kirchner_street",

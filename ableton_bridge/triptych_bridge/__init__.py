@@ -1,0 +1,1 @@
+"""The bridge between Triptych and a DAW: MIDI ports, clock, OSC, Ableton Live."""

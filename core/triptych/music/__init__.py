@@ -1,0 +1,1 @@
+"""Music: scores, melodies, drums and groove; read, made and written as MIDI."""
