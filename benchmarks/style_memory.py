@@ -86,7 +86,7 @@ def tiled(options: argparse.Namespace) -> tuple[list[tuple[int | str, float, flo
 
     def run(tile: int) -> tuple[np.ndarray, float]:
         start = time.perf_counter()
-        made = TASK.run(pixels, engine=engine, style=STYLE, tile=tile).picture
+        made = TASK.run(pixels, engine=engine, style=STYLE, tile=tile).made
         return made, time.perf_counter() - start
 
     whole, seconds = run(2 * side)

@@ -82,7 +82,7 @@ def held_out() -> list[Style]:
 
 def stylised(engine: Engine, photograph: Floats, style: str | Floats, **values: Any) -> Floats:
     """The photograph through the task, as a user gets it."""
-    made: Floats = TASK.run(photograph, engine=engine, style=style, **values).picture
+    made: Floats = TASK.run(photograph, engine=engine, style=style, **values).made
     return made
 
 

@@ -1,4 +1,4 @@
-"""Pictures through a task: which file becomes which, and one file from reading to writing."""
+"""Files through a task: which file becomes which, and one file from reading to writing."""
 
 from __future__ import annotations
 
@@ -12,35 +12,34 @@ from typing import Any
 from triptych.engine import Engine, Job
 from triptych.errors import UserError
 from triptych.files import refusal
-from triptych.image import picture as pictures
-from triptych.image.picture import WRITABLE
+from triptych.media import MEDIA, Medium
 from triptych.provenance import Provenance
 from triptych.task import Task
 
-# What is taken from a folder; a file that is named may be of any format that can be read.
-_ENDINGS = {*WRITABLE, ".bmp", ".gif", ".avif", ".jp2", ".ppm", ".tga", ".psd"}
 
-
-def plan(inputs: Iterable[Path], output: str | Path, overwrite: bool) -> list[tuple[Path, Path]]:
-    """Pairs of (source, target) for the pictures named by `inputs`, files or folders.
+def plan(
+    task: Task, inputs: Iterable[Path], output: str | Path, overwrite: bool
+) -> list[tuple[Path, Path]]:
+    """Pairs of (source, target) for the task's files named by `inputs`, files or folders.
 
     One file goes to `output` itself unless that is a folder (it exists as one, or ends in a
-    separator); several go into the folder `output` under their own names, as PNG where the source's
-    format cannot be written. Two sources of one name get targets that differ.
+    separator); several go into the folder `output` under their own names, as PNG or MIDI where the
+    source's format cannot be written. Two sources of one name get targets that differ.
 
     Raises UserError for a file that is not there, an empty folder, a format that cannot be written,
     and a target that exists when `overwrite` is false.
     """
     inputs = list(inputs)
+    reads, writes = MEDIA[task.input], MEDIA[task.output]
     separators = tuple(s for s in (os.sep, os.altsep) if s)
     folder = isinstance(output, str) and output.endswith(separators)  # a Path forgets it
     output = Path(output)
     sources: list[Path] = []
     for path in inputs:
         if path.is_dir():
-            found = sorted(p for p in path.iterdir() if p.suffix.lower() in _ENDINGS)
+            found = sorted(p for p in path.iterdir() if p.suffix.lower() in reads.readable)
             if not found:
-                raise UserError(f"the folder {path} holds no picture: name another one.")
+                raise UserError(f"the folder {path} holds no {reads.noun}: name another one.")
             sources += found
         else:
             with contextlib.suppress(ValueError):  # a name that no file can have is refused later
@@ -49,19 +48,19 @@ def plan(inputs: Iterable[Path], output: str | Path, overwrite: bool) -> list[tu
             sources.append(path)
     several = len(inputs) > 1 or inputs[0].is_dir()
     if several or folder or output.is_dir():
-        if not folder and output.suffix.lower() in WRITABLE and not output.is_dir():
-            raise UserError(f"several pictures need a folder, but -o names the file {output}.")
-        targets = _inside(output, sources)
+        if not folder and output.suffix.lower() in writes.writable and not output.is_dir():
+            raise UserError(f"several {reads.noun}s need a folder, but -o names the file {output}.")
+        targets = _inside(output, sources, writes)
     else:
         targets = [output]
-    return [(s, target(t, overwrite)) for s, t in zip(sources, targets, strict=True)]
+    return [(s, target(t, overwrite, writes)) for s, t in zip(sources, targets, strict=True)]
 
 
-def _inside(folder: Path, sources: Iterable[Path]) -> list[Path]:
+def _inside(folder: Path, sources: Iterable[Path], writes: Medium) -> list[Path]:
     taken: set[str] = set()
     targets = []
     for source in sources:
-        suffix = source.suffix if source.suffix.lower() in WRITABLE else ".png"
+        suffix = source.suffix if source.suffix.lower() in writes.writable else writes.default
         name, count = source.stem + suffix, 1
         while name.casefold() in taken:
             count += 1
@@ -71,12 +70,10 @@ def _inside(folder: Path, sources: Iterable[Path]) -> list[Path]:
     return targets
 
 
-def target(path: Path, overwrite: bool) -> Path:
-    """`path` if it may be written: a picture's ending, and nothing there unless `overwrite`."""
-    if path.suffix.lower() not in WRITABLE:
-        raise UserError(
-            f"{path.name} has no ending of a picture: end it in .png, .jpg, .webp or .tif."
-        )
+def target(path: Path, overwrite: bool, writes: Medium = MEDIA["picture"]) -> Path:
+    """`path` if it may be written: the medium's ending, and nothing there unless `overwrite`."""
+    if path.suffix.lower() not in writes.writable:
+        raise UserError(f"{path.name} has no ending of a {writes.noun}: {writes.advice}.")
     if not overwrite and path.exists():
         raise UserError(f"{path} exists already: add --overwrite to replace it.")
     return path
@@ -90,33 +87,36 @@ def run_file(
     job: Job | None = None,
     engine: Engine | None = None,
     provenance: bool = True,
+    views: Mapping[str, Path] | None = None,
 ) -> tuple[str, ...]:
-    """Reads `source` (None for a task that takes no picture), runs `task`, writes `target`.
+    """Reads `source` (None for a task that starts from nothing), runs `task`, writes `target`.
 
     The folder of `target` is made. `values` are as `Task.run` takes them; with `provenance` the
-    file says how it was made. Returns notes on what could not be kept, a sentence each.
+    file says how it was made. `views` names the files of other forms of the result (see `Medium`).
+    Returns notes on what could not be kept, a sentence each.
 
     Raises UserError for a file that cannot be read or written, or that `values` name too (a mask is
     not lost); Cancelled; `target` is then as it was.
     """
     for name, value in values.items():
         if any(_same(file, target) for file in _files(value)):
-            raise UserError(f"{target} is what {name} names: write the picture to another file.")
+            raise UserError(f"{target} is what {name} names: write to another file.")
     try:  # before the work, not after it
         target.parent.mkdir(parents=True, exist_ok=True)
         if not os.access(target.parent, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise refusal("write", target, error) from None
-    opened = None if source is None else pictures.load(source)
-    result = task.run(None if opened is None else opened.pixels, job, engine, **values)
-    if opened is None:
-        made = pictures.Picture(result.picture)
-    else:
-        made = opened.with_pixels(result.picture)
+    given, opened = (None, None) if source is None else MEDIA[task.input].load(source)
+    result = task.run(given, job, engine, **values)
     origin = None if source is None else source.name
-    record = Provenance.of_run(task.name, values, result.used, origin)
-    return made.notes + pictures.save(made, target, record if provenance else None)
+    record = Provenance.of_run(task.name, values, result.used, origin) if provenance else None
+    # What a file of one kind says besides does not fit into one of another.
+    kept = opened if task.input == task.output else None
+    notes = MEDIA[task.output].save(result.made, kept, target, record)
+    for name, path in (views or {}).items():
+        MEDIA[task.output].views[name].save(result.made, path, record)
+    return notes
 
 
 def _files(value: Any) -> list[Path]:
@@ -124,6 +124,16 @@ def _files(value: Any) -> list[Path]:
     if isinstance(value, (list, tuple)):
         return [file for item in value for file in _files(item)]
     return [value] if isinstance(value, Path) else []
+
+
+def view_target(name: str, path: Path, overwrite: bool, writes: Medium) -> Path:
+    """`path` if this view of a result may be written there."""
+    ending = writes.views[name].ending
+    if path.suffix.lower() != ending:
+        raise UserError(f"--{name} {path.name} must end in {ending}.")
+    if not overwrite and path.exists():
+        raise UserError(f"{path} exists already: add --overwrite to replace it.")
+    return path
 
 
 def _same(one: Path, other: Path) -> bool:

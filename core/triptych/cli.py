@@ -143,26 +143,32 @@ class _Parser(argparse.ArgumentParser):
 def _run_task(task: Task, words: list[str]) -> int:
     declared = task.describe()
     parser = _Parser(declared["name"], declared["help"])
-    reads = declared["input"] == "picture"
+    from triptych.media import MEDIA
+
+    reads, writes = MEDIA.get(declared["input"]), MEDIA[declared["output"]]
     if reads:
-        parser.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="picture or folder")
+        inputs = f"{reads.noun} or folder"
+        parser.add_argument("inputs", nargs="+", type=Path, metavar="IN", help=inputs)
     parser.add_argument(
         "-o",
         "--output",
         required=True,
         metavar="OUT",
-        help="picture to write; a folder when IN is several pictures",
+        help=f"{writes.noun} to write" + ("; a folder when IN is several files" if reads else ""),
     )
+    for name, view in writes.views.items():
+        option = f"v_{name}"
+        parser.add_argument(f"--{name}", dest=option, type=Path, metavar="FILE", help=view.help)
     advanced = parser.add_argument_group("for experts")
     for parameter in declared["parameters"]:
         _add_parameter(advanced if parameter["advanced"] else parser, parameter)
     running = parser.add_argument_group("running")
-    running.add_argument("--overwrite", action="store_true", help="replace pictures that exist")
+    running.add_argument("--overwrite", action="store_true", help="replace files that exist")
     running.add_argument(
         "--no-provenance",
         dest="provenance",
         action="store_false",
-        help="do not write into the picture how it was made",
+        help="do not write into the file how it was made",
     )
     running.add_argument("--provider", metavar="NAME", help="cuda, directml, coreml or cpu")
     running.add_argument("--threads", type=int, metavar="N", help="threads on the CPU")
@@ -183,9 +189,16 @@ def _run_task(task: Task, words: list[str]) -> int:
 
     pairs: list[tuple[Path | None, Path]]
     if reads:
-        pairs = list(batch.plan(given.inputs, given.output, given.overwrite))
+        pairs = list(batch.plan(task, given.inputs, given.output, given.overwrite))
     else:
-        pairs = [(None, batch.target(Path(given.output), given.overwrite))]
+        pairs = [(None, batch.target(Path(given.output), given.overwrite, writes))]
+    views = {
+        name: batch.view_target(name, path, given.overwrite, writes)
+        for name in writes.views
+        if (path := getattr(given, f"v_{name}")) is not None
+    }
+    if views and len(pairs) > 1:
+        raise UserError(f"--{next(iter(views))} shows one result: name one file.")
     engine = None
     if given.provider or given.threads is not None:
         engine = Engine([given.provider] if given.provider else None, given.threads)
@@ -195,7 +208,7 @@ def _run_task(task: Task, words: list[str]) -> int:
             step(number, source or target)
 
             run = functools.partial(
-                batch.run_file, task, source, target, values, job, engine, given.provenance
+                batch.run_file, task, source, target, values, job, engine, given.provenance, views
             )
             try:
                 notes = _beside(run, job)
@@ -228,8 +241,8 @@ def _add_parameter(parser: argparse._ActionsContainer, declared: dict[str, Any])
         options["metavar"] = "NAME_OR_IMAGE" if declared["accepts_picture"] else "NAME"
     elif kind in ("float", "int", "seed"):
         options["metavar"] = "N"
-    elif kind in ("picture", "mask"):
-        options |= {"type": Path, "metavar": "IMAGE"}
+    elif kind in ("picture", "mask", "score"):
+        options |= {"type": Path, "metavar": "MIDI" if kind == "score" else "IMAGE"}
     else:
         options["metavar"] = kind.upper()
     parser.add_argument(option, **options)

@@ -142,11 +142,13 @@ class Provenance:
 
 
 def _named(value: Any) -> Any:
-    """A parameter's value for the record: of a file its name alone, of an array what it is."""
+    """A parameter's value for the record: of a file its name alone, else what it is."""
     if isinstance(value, (list, tuple)):
         return [_named(item) for item in value]
     if isinstance(value, os.PathLike):
         return Path(value).name
+    if hasattr(value, "tracks"):
+        return "a score"
     return "a picture" if hasattr(value, "shape") else value
 
 

@@ -22,9 +22,11 @@ from triptych.errors import UserError, did_you_mean
 if TYPE_CHECKING:
     import numpy as np
 
-KINDS = ("float", "int", "bool", "choice", "text", "picture", "mask", "seed", "blend")
+    from triptych.music.score import Score
+
+KINDS = ("float", "int", "bool", "choice", "text", "picture", "mask", "score", "seed", "blend")
 MAX_SEED = 2**31 - 1  # the largest that Blender, OSC and NumPy's legacy generator all take
-_BUILT_IN = ("triptych.image.style",)  # modules that each hold a TASK
+_BUILT_IN = ("triptych.image.style",)  # modules that each hold TASKS
 
 
 @dataclass(frozen=True)
@@ -43,11 +45,12 @@ class Parameter:
 
     Kinds: "float", "int" and "seed" (within `minimum`..`maximum`), "bool", "text" (at most
     `maximum` characters), "choice" (one of `choices`), "blend" (a list of (choice, weight)),
-    "picture" and "mask" (a file or an array). `choices` may be a function, for what is found at
-    run time; with `accepts_picture` a choice or blend also takes any picture. An `optional`
-    parameter may be None; another one whose default is None must be given. `needs` names the
-    parameter without which this one means nothing: a host that does not show that one (GIMP has its
-    selection for a mask) shows this one no more. `noun` is what an error calls one of the choices.
+    "picture" and "mask" (a file or an array), "score" (a MIDI file or a Score). `choices` may be a
+    function, for what is found at run time; with `accepts_picture` a choice or blend also takes any
+    picture. An `optional` parameter may be None; another one whose default is None must be given.
+    `needs` names the parameter without which this one means nothing: a host that does not show that
+    one (GIMP has its selection for a mask) shows this one no more. `noun` is what an error calls
+    one of the choices.
     """
 
     name: str
@@ -74,7 +77,7 @@ class Parameter:
         if self.kind == "seed":
             object.__setattr__(self, "minimum", 0 if self.minimum is None else self.minimum)
             object.__setattr__(self, "maximum", self.maximum or MAX_SEED)
-        if self.kind in ("picture", "mask") and self.default is not None:
+        if self.kind in ("picture", "mask", "score") and self.default is not None:
             raise ValueError(f"{self.name}: a {self.kind} has no default")
         # What is found at run time may not be there yet; it is checked when it is used.
         if self.default is not None and not callable(self.choices):
@@ -88,6 +91,7 @@ class Parameter:
         """`value` in its normal form, or UserError: out of range, not a number, unknown, ...
 
         Returns float, int, bool or str; for pictures and masks a Path or a float32 array; for a
+        score a Path or a Score; for a
         choice its value (or, with `accepts_picture`, a Path or array); for a blend a list of
         (choice, weight); None where that is allowed.
         """
@@ -105,7 +109,7 @@ class Parameter:
             return self._choice(value)
         if self.kind == "blend":
             return self._blend(value)
-        return self._file_or_array(value)
+        return self._file_or_value(value)
 
     def describe(self) -> dict[str, Any]:
         """Everything a host needs to draw a control for it, as JSON."""
@@ -178,7 +182,7 @@ class Parameter:
                     return option.value
         if self.accepts_picture:
             if not isinstance(value, str):
-                return self._file_or_array(value)
+                return self._file_or_value(value)
             if path := _file(value):
                 return path
         what = f"{self.noun}{' or picture file' if self.accepts_picture else ''}"
@@ -198,28 +202,30 @@ class Parameter:
             )
         return blend
 
-    def _file_or_array(self, value: Any) -> Any:
+    def _file_or_value(self, value: Any) -> Any:
         if isinstance(value, (str, os.PathLike)):
             if path := _file(value):
                 return path
             raise UserError(f"{self.name}: there is no file {_shown(os.fspath(value))}.")
-        check = check_mask if self.kind == "mask" else check_picture
-        return check(value, self.name)
+        checks = {"mask": check_mask, "score": _check_score}
+        return checks.get(self.kind, check_picture)(value, self.name)
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a task made: the picture, and the bundles it used (`Bundle.used`), for provenance."""
+    """What a task made (a picture's pixels or a Score), and the bundles it used (`Bundle.used`),
+    for provenance."""
 
-    picture: np.ndarray
+    made: Any
     used: list[dict[str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Task:
-    """A capability. `function(picture, job, engine, **values)` returns a Result.
+    """A capability. `function(given, job, engine, **values)` returns a Result.
 
-    `input` is "picture" (float32, H x W x 3, sRGB, 0..1) or "none"; `output` is "picture".
+    `input` is "picture" (float32, H x W x 3, sRGB, 0..1), "score" (a `music.score.Score`) or
+    "none"; `output` is "picture" or "score".
     """
 
     name: str
@@ -249,21 +255,23 @@ class Task:
 
     def run(
         self,
-        picture: np.ndarray | None = None,
+        given: Any = None,
         job: Job | None = None,
         engine: Engine | None = None,
         **values: Any,
     ) -> Result:
-        """Check `picture` and `values`, then do the task.
+        """Check `given` (of the kind that `input` names) and `values`, then do the task.
 
         Raises UserError (one sentence) for what does not fit, Cancelled when `job` is cancelled.
         """
         checked = self.check(values)
         if self.input == "picture":
-            picture = check_picture(picture)
+            given = check_picture(given)
+        elif self.input == "score":
+            given = _check_score(given)
         job = job or Job()
         job.check()
-        result = self.function(picture, job, engine or default_engine(), **checked)
+        result = self.function(given, job, engine or default_engine(), **checked)
         job.check()
         return result
 
@@ -293,7 +301,8 @@ def register(task: Task) -> Task:
 def tasks() -> dict[str, Task]:
     """All tasks by name: the built-in ones (imported now) and those registered."""
     for module in _BUILT_IN:
-        register(importlib.import_module(module).TASK)
+        for task in importlib.import_module(module).TASKS:
+            register(task)
     return dict(_registered)
 
 
@@ -313,6 +322,12 @@ def check_picture(value: Any, name: str = "the picture") -> np.ndarray:
 def check_mask(value: Any, name: str = "the mask") -> np.ndarray:
     """`value` as float32 H x W within 0..1, or UserError."""
     return _check_array(value, name, "H x W", lambda s: len(s) == 2)
+
+
+def _check_score(value: Any, name: str = "the score") -> Score:
+    from triptych.music.score import check_score
+
+    return check_score(value, name)
 
 
 def _check_array(

@@ -264,7 +264,7 @@ def _run(job: Job, params: Mapping[str, Any]) -> dict[str, Any]:
     start = time.perf_counter()
     result = task.run(picture, job, **values)
     seconds = time.perf_counter() - start
-    made = result.picture
+    made = result.made
     if wide is not None and made.shape == wide.shape:
         made = np.where((made == picture).all(2, keepdims=True), wide, made)
     if alpha is not None and alpha.shape[:2] == made.shape[:2]:

@@ -54,7 +54,7 @@ def scene(height: int, width: int, seed: int = 0) -> Floats:
 
 
 def painted(picture: Floats, job: Job | None = None, **values: Any) -> Floats:
-    made = TASK.run(picture, job, engine(), **values).picture
+    made = TASK.run(picture, job, engine(), **values).made
     assert made.shape == picture.shape
     assert made.dtype == np.float32
     assert np.isfinite(made).all()
@@ -109,7 +109,7 @@ def test_a_style_changes_the_picture_and_not_the_callers_array(before: Floats):
 
 def test_the_same_input_gives_the_same_bits(before: Floats, full: Floats):
     assert np.array_equal(painted(before, style=A), full)
-    again = TASK.run(before, None, Engine(["cpu"], threads=1), style=A).picture
+    again = TASK.run(before, None, Engine(["cpu"], threads=1), style=A).made
     assert np.array_equal(again, full)
 
 
@@ -218,7 +218,7 @@ def test_any_picture_is_a_style(before: Floats, tmp_path: Path):
     Image.fromarray((picture * 255 + 0.5).astype(np.uint8)).save(tmp_path / "mine.png")
     result = TASK.run(before, None, engine(), style=picture)
     made = painted(before, style=tmp_path / "mine.png")
-    np.testing.assert_allclose(result.picture, made, atol=1e-5)
+    np.testing.assert_allclose(result.made, made, atol=1e-5)
     assert np.array_equal(painted(before, style=str(tmp_path / "mine.png")), made)
     assert np.array_equal(painted(before, mix=[(tmp_path / "mine.png", 1)]), made)
     assert [used["name"] for used in result.used] == ["style"]
@@ -350,7 +350,7 @@ def test_a_bundle_of_ones_own_overrides_nothing(
     assert np.array_equal(painted(before, style=A), full)
     assert np.array_equal(painted(before, style=f"mine/{A}"), first)
     result = TASK.run(before, None, engine(), style="new")
-    assert np.array_equal(result.picture, second)
+    assert np.array_equal(result.made, second)
     assert [used["name"] for used in result.used] == ["style", "mine"]
     shutil.rmtree(tmp_path / "mine")
     own_bundle(tmp_path, "mine", ["twin", "twin", "twin"])  # two names at most can be told apart

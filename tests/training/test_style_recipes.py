@@ -104,11 +104,11 @@ def test_an_own_style_is_listed_and_works(mine: bundle.Bundle, capsys: pytest.Ca
     engine = Engine(["cpu"], threads=1)
     result = TASK.run(before, None, engine, style="mine")
     assert [used["name"] for used in result.used] == ["style", "mine"]
-    made = result.picture
-    guessed = TASK.run(before, None, engine, style=np.asarray(leaves(1), np.float32) / 255).picture
+    made = result.made
+    guessed = TASK.run(before, None, engine, style=np.asarray(leaves(1), np.float32) / 255).made
     assert np.abs(made - before).mean() > 0.02
     assert np.abs(made - guessed).mean() > 0.005  # it is not only what the predictor says
-    assert np.array_equal(TASK.run(before, None, engine, mix=[("mine", 1)]).picture, made)
+    assert np.array_equal(TASK.run(before, None, engine, mix=[("mine", 1)]).made, made)
 
 
 def test_an_own_style_without_a_licence_is_private(mine: bundle.Bundle):

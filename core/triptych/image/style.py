@@ -395,3 +395,4 @@ TASK = Task(
         ),
     ),
 )
+TASKS = (TASK,)

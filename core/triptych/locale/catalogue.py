@@ -40,6 +40,8 @@ def _described() -> Iterator[str]:
     """What the descriptions of the tasks say. Users' own styles keep their names."""
     shipped = {c.value for c in style_choices() if _ships(c.thumbnail)}
     for task in tasks().values():
+        if task.input != "picture":  # no host with a window offers it yet
+            continue
         yield from (task.label, task.help)
         for parameter in task.parameters:
             yield from (parameter.label, parameter.help, parameter.unit)

@@ -1,0 +1,114 @@
+"""The kinds of file that tasks read and write: pictures and scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from triptych.image.picture import WRITABLE
+from triptych.provenance import Provenance
+
+MIDI = (".mid", ".midi")
+
+
+@dataclass(frozen=True)
+class Medium:
+    """How a kind of thing lies in files.
+
+    `noun` is what an error calls it; `readable` are the endings that are taken from a folder (a
+    file that is named may have any), `writable` those that can be written, of which `default` takes
+    the place of another; `advice` names them. `load(path)` gives what a task takes, and what
+    `save(made, loaded, path, record)` needs to keep the rest of the file (None where a task started
+    from nothing); it returns a sentence for each thing that could not be kept. `views` are other
+    forms in which a result can be seen or heard, by name.
+    """
+
+    noun: str
+    readable: Collection[str]
+    writable: Collection[str]
+    default: str
+    advice: str
+    load: Callable[[Path], tuple[Any, Any]]
+    save: Callable[[Any, Any, Path, Provenance | None], tuple[str, ...]]
+    views: Mapping[str, View] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class View:
+    """Another form of a result, written beside it by `save(made, path, record)`."""
+
+    help: str
+    ending: str
+    save: Callable[[Any, Path, Provenance | None], None]
+
+
+def _load_picture(path: Path) -> tuple[Any, Any]:
+    from triptych.image import picture
+
+    opened = picture.load(path)
+    return opened.pixels, opened
+
+
+def _save_picture(made: Any, opened: Any, path: Path, record: Provenance | None) -> tuple[str, ...]:
+    from triptych.image import picture
+
+    whole = picture.Picture(made) if opened is None else opened.with_pixels(made)
+    return whole.notes + picture.save(whole, path, record)
+
+
+def _load_score(path: Path) -> tuple[Any, Any]:
+    from triptych.music import midi
+
+    return midi.load(path), None
+
+
+def _save_score(made: Any, opened: Any, path: Path, record: Provenance | None) -> tuple[str, ...]:
+    from triptych.music import midi
+
+    midi.save(made, path, record)
+    return ()
+
+
+def _plot(made: Any, path: Path, record: Provenance | None) -> None:
+    import numpy as np
+
+    from triptych.image import picture
+    from triptych.music.roll import piano_roll
+
+    pixels = np.asarray(piano_roll(made).convert("RGB"), np.float32) / 255
+    picture.save(picture.Picture(pixels), path, record)
+
+
+def _listen(made: Any, path: Path, record: Provenance | None) -> None:
+    from triptych.music.listen import render
+
+    render(made, path)
+
+
+MEDIA = {
+    "picture": Medium(
+        "picture",
+        frozenset({*WRITABLE, ".bmp", ".gif", ".avif", ".jp2", ".ppm", ".tga", ".psd"}),
+        tuple(WRITABLE),
+        ".png",
+        "end it in .png, .jpg, .webp or .tif",
+        _load_picture,
+        _save_picture,
+    ),
+    "score": Medium(
+        "MIDI file",
+        frozenset({*MIDI, ".kar", ".rmi"}),
+        MIDI,
+        ".mid",
+        "end it in .mid",
+        _load_score,
+        _save_score,
+        {
+            "plot": View("draw it as a piano roll", ".png", _plot),
+            "listen": View("play it into a sound file (needs fluidsynth)", ".wav", _listen),
+        },
+    ),
+}
+"""By what a task's `input` or `output` says."""
