@@ -27,6 +27,7 @@ RECIPES = {
     "style": "triptych.training.image.style:StyleRecipe",
     "own-style": "triptych.training.image.own_style:OwnStyleRecipe",
     "artist": "triptych.training.image.artist:ArtistRecipe",
+    "phrases": "triptych.training.music.phrases:PhraseRecipe",
 }
 """Where each recipe is: a class made from its settings, a dataclass, alone."""
 
