@@ -23,16 +23,16 @@ class Block(nn.Module):
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.each = heads, width // heads
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(2 * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
         n, t, width = x.shape
-        split = self.qkv(self.norm1(x)).view(n, t, 3, self.heads, width // self.heads)
+        split = self.qkv(self.norm1(x)).view(n, t, 3, self.heads, self.each)
         q, k, v = split.permute(2, 0, 3, 1, 4).unbind(0)
-        weight = torch.softmax(q @ k.transpose(-1, -2) / math.sqrt(width // self.heads), -1)
+        weight = torch.softmax(q @ k.transpose(-1, -2) / math.sqrt(self.each), -1)
         x = x + self.out((weight @ v).transpose(1, 2).reshape(n, t, width))
         gate, value = self.up(self.norm2(x)).chunk(2, -1)
         return x + self.down(F.gelu(gate) * value)
@@ -59,10 +59,10 @@ class Encoder(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.narrow = nn.Linear(width, width // 2)
         self.gather = nn.Linear(QUARTERS * (width // 2), 2 * latent)
+        self.inner = width // 2
 
     def forward(self, phrase: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
-        n, t = phrase.shape[:2]
-        quarters = t // STEPS
+        n, quarters = phrase.shape[0], phrase.shape[1] // STEPS
         if self.drums:
             x = self.embed(phrase.reshape(n, quarters, STEPS * len(KIT)))
         else:
@@ -71,7 +71,7 @@ class Encoder(nn.Module):
         x = x + self.place[:quarters] + self.condition(condition)[:, None]
         x = self.narrow(self.norm(self.blocks(x)))
         # what a shorter phrase has not counts as zero
-        weight = self.gather.weight.view(-1, QUARTERS, x.shape[2])[:, :quarters]
+        weight = self.gather.weight.view(-1, QUARTERS, self.inner)[:, :quarters]
         z = torch.einsum("ntc,ztc->nz", x, weight) + self.gather.bias
         mean, log_variance = z.chunk(2, -1)
         return mean, log_variance.clamp(-10, 4)

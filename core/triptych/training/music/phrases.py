@@ -27,11 +27,11 @@ class PhraseSettings:
 
     part: str = "both"  # or "lines", "drums": train only these
     rate: float = 2e-3
-    width: int = 192  # of the lines' network
-    depth: tuple[int, ...] = (2, 3)  # blocks of encoder and decoder
+    width: int = 144  # of the lines' network
+    depth: tuple[int, ...] = (2, 2)  # blocks of encoder and decoder
     latent: int = 192
-    drums_width: int = 144
-    drums_depth: tuple[int, ...] = (2, 3)
+    drums_width: int = 96
+    drums_depth: tuple[int, ...] = (1, 2)
     drums_latent: int = 128
     beta: float = 0.2  # weight of the KL divergence above the free bits, as MusicVAE
     free_bits: float = 48.0  # of a phrase of 2 bars
@@ -57,7 +57,7 @@ class PhraseRecipe(Recipe):
     def __init__(self, settings: PhraseSettings | None = None) -> None:
         self.settings = settings or PhraseSettings()
         self.loop = LoopSettings(
-            steps=20000, batch=192, warmup=300, ema=0.999, clip=1.0, log_every=50
+            steps=20000, batch=128, warmup=100, ema=0.998, clip=1.0, log_every=50
         )
 
     def sources(self) -> list[data.Source]:
@@ -162,7 +162,7 @@ class PhraseRecipe(Recipe):
             right = logits.argmax(-1) == phrase
         divergence = 0.5 * (mean**2 + log_variance.exp() - log_variance - 1).sum(1)
         free = self.settings.free_bits * np.log(2) * quarters / 8
-        beta = self.settings.beta * min(1.0, progress / 0.2)  # first learn to copy
+        beta = self.settings.beta * min(1.0, progress / 0.1)  # first learn to copy
         over = (divergence - free).clamp(min=0).mean()
         total = (missed / len(phrase) + beta * over) / quarters
         figures = {
