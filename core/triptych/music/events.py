@@ -85,7 +85,7 @@ def program_of(part: int) -> int:
 def duration_class(ticks: np.ndarray) -> np.ndarray:
     """The nearest duration class, on a scale of ratios."""
     edges = np.sqrt(DURATIONS[1:] * DURATIONS[:-1])
-    return np.searchsorted(edges, np.maximum(ticks, 1))
+    return np.asarray(np.searchsorted(edges, np.maximum(ticks, 1)))
 
 
 def pace_class(bpm: float) -> int:
