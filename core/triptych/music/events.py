@@ -148,7 +148,7 @@ def events(score: Score, shift: int = 0) -> np.ndarray:
         out = np.zeros(len(notes), EVENT)
         out["tick"] = np.rint(notes["start"] * TICKS)
         out["part"] = part
-        out["pitch"] = notes["pitch"] if track.drums else _folded(notes["pitch"] + shift)
+        out["pitch"] = notes["pitch"] if track.drums else folded(notes["pitch"] + shift)
         out["duration"] = duration_class(np.rint(notes["duration"] * TICKS))
         out["velocity"] = notes["velocity"] // VELOCITY_STEP
         made.append(out)
@@ -167,7 +167,7 @@ def ordered(array: np.ndarray) -> np.ndarray:
     return array[same]
 
 
-def _folded(pitch: np.ndarray) -> np.ndarray:
+def folded(pitch: np.ndarray) -> np.ndarray:
     """Pitches within 0..127, by octaves."""
     low = np.where(pitch < 0, pitch + 12, pitch)
     return np.where(low > 127, low - 12, low)
@@ -178,7 +178,7 @@ def notes_of(array: np.ndarray, shift: int = 0) -> np.ndarray:
     made = np.zeros(len(array), NOTE)
     made["start"] = array["tick"] / TICKS
     made["duration"] = DURATIONS[array["duration"]] / TICKS
-    made["pitch"] = _folded(array["pitch"] - shift)
+    made["pitch"] = folded(array["pitch"] - shift)
     made["velocity"] = np.clip(array["velocity"] * VELOCITY_STEP + VELOCITY_STEP // 2, 1, 127)
     return made
 

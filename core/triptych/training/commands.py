@@ -27,6 +27,7 @@ RECIPES = {
     "style": "triptych.training.image.style:StyleRecipe",
     "own-style": "triptych.training.image.own_style:OwnStyleRecipe",
     "artist": "triptych.training.image.artist:ArtistRecipe",
+    "score": "triptych.training.music.score:ScoreRecipe",
 }
 """Where each recipe is: a class made from its settings, a dataclass, alone."""
 
