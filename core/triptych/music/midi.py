@@ -141,11 +141,6 @@ def record(data: bytes) -> origin.Provenance | None:
     return None
 
 
-def is_midi(head: bytes) -> bool:
-    """Whether a file that begins with these bytes (12 or more) is a MIDI file, bare or in RIFF."""
-    return head[:4] == b"MThd" or (head[:4] == b"RIFF" and head[8:12] == b"RMID")
-
-
 # ---------------------------------------------------------------------------------------- reading
 
 
@@ -168,11 +163,11 @@ def _open(data: bytes, name: str) -> tuple[int, float, list[tuple[bytes, bool]]]
         raise UserError(
             f"{name} is larger than {MOST_BYTES // 10**6} MB, the most that can be read: split it."
         )
-    if not is_midi(data):
+    if not data.startswith(b"MThd") and not (data.startswith(b"RIFF") and data[8:12] == b"RMID"):
         raise UserError(
             f"{name} is not a MIDI file: export the music as a Standard MIDI File (.mid) first."
         )
-    chunks = _chunks(data, max(0, data.find(b"MThd")))
+    chunks = _chunks(data, max(0, data.find(b"MThd")))  # behind RIFF's own header, if any
     _, header, _ = next(chunks, (b"", b"", False))
     if len(header) < 6:
         raise _damaged(name)
@@ -485,7 +480,8 @@ def encode(score: Score, provenance: origin.Provenance | None = None) -> bytes:
             if message.is_realtime or (renew and _is_record(message)):
                 continue
             if message.type in _OF_THE_PIECE:
-                conductor.append((_at(beat), _OTHER, _copy(message)))
+                rank = _FIRST if message.type == "track_name" else _OTHER
+                conductor.append((_at(beat), rank, _copy(message)))
             elif message.is_meta:
                 events.append((_at(beat), _OTHER, _copy(message)))
             else:
@@ -596,7 +592,7 @@ def _separate(notes: np.ndarray) -> list[tuple[int, int, int, int]]:
     start = np.rint(notes["start"] * RESOLUTION).astype(np.int64)
     end = np.rint((notes["start"] + notes["duration"]) * RESOLUTION).astype(np.int64)
     table = np.stack([start, np.maximum(end, start + 1), notes["pitch"], notes["velocity"]], axis=1)
-    table = table[np.lexsort((table[:, 1], table[:, 0]))]
+    table = table[np.lexsort((table[:, 1], table[:, 2], table[:, 0]))]
     for pitch in np.unique(table[:, 2]):
         rows = np.flatnonzero(table[:, 2] == pitch)
         starts = table[rows, 0]
