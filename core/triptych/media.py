@@ -77,7 +77,7 @@ def _plot(made: Any, path: Path, record: Provenance | None) -> None:
     from triptych.image import picture
     from triptych.music.roll import piano_roll
 
-    pixels = np.asarray(piano_roll(made).convert("RGB"), np.float32) / 255
+    pixels = np.asarray(piano_roll(made).convert("RGB"), np.float32) / np.float32(255)
     picture.save(picture.Picture(pixels), path, record)
 
 

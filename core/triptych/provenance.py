@@ -1,9 +1,10 @@
-"""What made this file: a record that leaves with every picture, and a signature over it.
+"""What made this file: a record that leaves with everything made, and a signature over it.
 
-The record is XMP (ISO 16684-1): `Iptc4xmpExt:DigitalSourceType` tells any reader of IPTC photo
-metadata that a model had a part in the picture, `xmp:CreatorTool` names Triptych, and
-`triptych:Record` holds the rest as JSON. The environment variable TRIPTYCH_PROVENANCE=off switches
-it off. `sign` adds Content Credentials (C2PA) with the user's own certificate.
+In a picture the record is XMP (ISO 16684-1): `Iptc4xmpExt:DigitalSourceType` tells any reader of
+IPTC photo metadata that a model had a part in it, `xmp:CreatorTool` names Triptych, and
+`triptych:Record` holds the rest as JSON. A MIDI file says the same in text events. The environment
+variable TRIPTYCH_PROVENANCE=off switches it off. `sign` adds Content Credentials (C2PA) to a
+picture with the user's own certificate.
 """
 
 from __future__ import annotations
@@ -239,13 +240,19 @@ def from_xmp(packet: bytes | None) -> Provenance | None:
 
 
 def read(path: str | os.PathLike[str]) -> Provenance | None:
-    """The record that a picture file carries, or None.
+    """The record that a picture or a MIDI file carries, or None.
 
     Raises:
-        UserError: the file cannot be opened. (A file that is no picture just has no record.)
+        UserError: the file cannot be opened. (A file of another kind just has no record.)
     """
     try:
         with Path(path).open("rb") as file:
+            head = file.read(12)
+            file.seek(0)
+            if head.startswith(b"MThd") or head.endswith(b"RMID"):
+                from triptych.music import midi
+
+                return midi.record(file.read(midi.MOST_BYTES))
             return from_xmp(_xmp_of(file))
     except OSError as error:
         raise refusal("read", path, error) from None

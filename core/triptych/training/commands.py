@@ -28,6 +28,7 @@ RECIPES = {
     "own-style": "triptych.training.image.own_style:OwnStyleRecipe",
     "artist": "triptych.training.image.artist:ArtistRecipe",
     "phrases": "triptych.training.music.phrases:PhraseRecipe",
+    "score": "triptych.training.music.score:ScoreRecipe",
 }
 """Where each recipe is: a class made from its settings, a dataclass, alone."""
 

@@ -1,4 +1,4 @@
-"""Training data: a folder, a zip or one picture, never without its licence.
+"""Training data: a folder, a zip, a tar or one file, never without its licence.
 
 Nothing of the data is committed. `TRIPTYCH_DATA` names the folder that holds the sets; inside a
 checkout the default is `../shared/data` where that exists.
@@ -6,10 +6,14 @@ checkout the default is `../shared/data` where that exists.
 
 from __future__ import annotations
 
+import contextlib
 import io
+import lzma
 import os
 import re
+import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -20,9 +24,14 @@ from PIL import Image, ImageOps
 from triptych.errors import UserError, one_line
 from triptych.files import refusal, shown
 
-PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
+ENDINGS = {
+    "picture": {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"},
+    "MIDI file": {".mid", ".midi"},
+    "table": {".json", ".jsonl", ".csv", ".mat"},
+}
+"""What a set may hold, and by which endings it is known."""
 _LICENCE_FILES = ("source", "licence", "license", "copying")  # .md, .txt or nothing
-_LARGEST = 1 << 30  # bytes of one file in a zip, unpacked; far above any honest picture
+_LARGEST = 1 << 30  # bytes of one file, unpacked; far above any honest one
 
 
 def data_root() -> Path:
@@ -41,9 +50,9 @@ def data_root() -> Path:
 class Source:
     """One set of training files with its licence.
 
-    `path` is a folder, a zip or a single file; `licence` is an SPDX name or a short phrase;
-    `origin` says where others get it; `keep` chooses files by name. A blank
-    licence is refused.
+    `path` is a folder, a zip, a tar or a single file; `licence` is an SPDX name or a short phrase;
+    `origin` says where others get it; `kind` (of ENDINGS) is what it holds; `keep` chooses files by
+    name. A blank licence is refused.
     """
 
     path: Path
@@ -51,6 +60,7 @@ class Source:
     title: str = ""
     origin: str = ""
     note: str = ""
+    kind: str = "picture"
     keep: Callable[[str], bool] = field(default=lambda name: True, compare=False)
 
     def __post_init__(self) -> None:
@@ -61,13 +71,16 @@ class Source:
             )
 
     def names(self) -> list[str]:
-        """The set's pictures, sorted; UserError when the set is missing or has none.
+        """The set's files, sorted; UserError when the set is missing or has none.
 
         Hidden files (and what macOS hides in a zip) are left out.
         """
         if _is_zip(self.path):
             with _archive(self.path) as archive:
                 names = archive.namelist()
+        elif _is_tar(self.path):
+            with _tar(self.path) as tar:
+                names = [member.name for member in tar if member.isfile()]
         elif self.path.is_file():
             names = [self.path.name]
         elif self.path.is_dir():
@@ -75,13 +88,25 @@ class Source:
             names = [p.relative_to(self.path).as_posix() for p in files]
         else:
             raise UserError(f"the training set {shown(self.path)} does not exist")
-        found = sorted(name for name in names if _is_picture(name) and self.keep(name))
+        found = sorted(name for name in names if self._wanted(name))
         if not found:
-            raise UserError(f"the training set {shown(self.path)} holds no picture")
+            raise UserError(f"the training set {shown(self.path)} holds no {self.kind}")
         return found
 
     def read(self, name: str) -> bytes:
-        """The bytes of one file of the set; UserError when it cannot be read."""
+        """The bytes of one file of the set; UserError when it cannot be read.
+
+        A tar is read from its beginning for each: use `files` for many.
+        """
+        if _is_tar(self.path):
+            with _tar(self.path) as tar:
+                try:
+                    stream = tar.extractfile(name)
+                except KeyError:
+                    stream = None
+                if stream is None:
+                    raise UserError(f"{shown(self.path.name)} holds no file {shown(name)}")
+                return stream.read(_LARGEST)
         if _is_zip(self.path):
             with _archive(self.path) as archive:
                 return _unpacked(self.path, archive, name)
@@ -91,16 +116,32 @@ class Source:
         except OSError as error:
             raise refusal("read", path, error) from error
 
+    def files(self) -> Iterator[tuple[str, bytes]]:
+        """Each of the set's files, in the order in which they lie there."""
+        if _is_tar(self.path):
+            with _tar(self.path) as tar:
+                for member in tar:
+                    if member.isfile() and self._wanted(member.name):
+                        stream = tar.extractfile(member)
+                        assert stream is not None
+                        yield member.name, stream.read(_LARGEST)
+        elif _is_zip(self.path):
+            with _archive(self.path) as archive:  # once: its table of contents may be long
+                for name in self.names():
+                    yield name, _unpacked(self.path, archive, name)
+        else:
+            for name in self.names():
+                yield name, self.read(name)
+
     def pictures(self) -> Iterator[tuple[str, Image.Image]]:
         """Each picture, upright, as RGB, on white; UserError names one that cannot be read."""
-        names = self.names()
-        if _is_zip(self.path):
-            with _archive(self.path) as archive:  # once: its table of contents may be long
-                for name in names:
-                    yield name, self._decoded(name, _unpacked(self.path, archive, name))
-        else:
-            for name in names:
-                yield name, self._decoded(name, self.read(name))
+        for name, data in self.files():
+            yield name, self._decoded(name, data)
+
+    def _wanted(self, name: str) -> bool:
+        path = PurePosixPath(name)
+        hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+        return path.suffix.lower() in ENDINGS[self.kind] and not hidden and self.keep(name)
 
     def _decoded(self, name: str, data: bytes) -> Image.Image:
         try:
@@ -136,6 +177,7 @@ def open_source(
     title: str = "",
     origin: str = "",
     note: str = "",
+    kind: str = "picture",
     keep: Callable[[str], bool] | None = None,
 ) -> Source:
     """A set at `path`; its licence is `licence` or a licence file in or beside it.
@@ -147,18 +189,28 @@ def open_source(
         raise UserError(f"the training set {shown(path)} does not exist")
     licence = one_line(licence or "") or _licence_line(_licence_file(path))
     if keep is None:
-        return Source(path, licence, title, origin, note)
-    return Source(path, licence, title, origin, note, keep)
+        return Source(path, licence, title, origin, note, kind)
+    return Source(path, licence, title, origin, note, kind, keep)
 
 
 def _is_zip(path: Path) -> bool:
     return path.suffix.lower() == ".zip" and path.is_file()
 
 
-def _is_picture(name: str) -> bool:
-    path = PurePosixPath(name)
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
-    return path.suffix.lower() in PICTURES and not hidden
+def _is_tar(path: Path) -> bool:
+    return path.suffix.lower() in (".tar", ".xz", ".gz", ".tgz", ".bz2") and path.is_file()
+
+
+@contextlib.contextmanager
+def _tar(path: Path) -> Iterator[tarfile.TarFile]:
+    """The tar, opened; UserError when it is damaged. Nothing of it is unpacked to the disk."""
+    try:
+        with tarfile.open(path) as tar:
+            yield tar
+    except (tarfile.TarError, OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+        raise UserError(
+            f"{shown(path.name)} is not a readable tar ({one_line(error)}): fetch it again"
+        ) from error
 
 
 def _archive(path: Path) -> zipfile.ZipFile:
