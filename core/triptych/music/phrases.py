@@ -20,6 +20,7 @@ from triptych import bundle
 from triptych.engine import Engine, Job
 from triptych.errors import UserError
 from triptych.music import phrase_grid as grid
+from triptych.music.events import key_of
 from triptych.music.score import NOTE, Score, Track
 from triptych.task import Parameter, Result, Task
 
@@ -27,7 +28,7 @@ Floats = NDArray[Any]  # float32
 Ints = NDArray[Any]
 
 _WALK = 33  # phrases that are looked at on a way
-_REACH = 1.5  # how far beyond its mark a move may look for its attribute
+_REACH = 3.0  # how far beyond its mark a move may look for its attribute
 _AT_ONCE = 256  # phrases in one run of a graph
 _BASSES = range(32, 40)  # General MIDI programs
 _BASS_BELOW = 50  # mean pitch of a line that is a bass without saying so
@@ -88,7 +89,11 @@ class Model:
         path, made = self.owner.graph(f"{kind}-decoder"), []
         for at in range(0, len(z), _AT_ONCE):
             rows = slice(at, at + _AT_ONCE)
-            given = {"z": z[rows].astype(np.float32), "condition": condition[rows], "where": where}
+            given: dict[str, Ints] = {
+                "z": z[rows].astype(np.float32),
+                "condition": condition[rows],
+                "where": where,
+            }
             logits = self.engine.run(path, given, self.job)["logits"]
             made.append(logits > 0 if kind == "drums" else logits.argmax(-1))
         return np.concatenate(made).astype(np.uint8)
@@ -158,20 +163,12 @@ def vary(
 
 
 def scale_of(score: Score) -> Ints:
-    """Which of the 12 pitch classes a clip may use: its own and those of its most likely scale."""
-    weight = np.zeros(12)
+    """Which of the 12 pitch classes a clip may use: its own and those of its most likely key."""
+    found = np.zeros(12, bool)
+    found[list(key_of(score).classes)] = True
     for track in score.tracks:
         if not track.drums:
-            np.add.at(weight, track.notes["pitch"] % 12, track.notes["duration"])
-    if not weight.any():
-        return np.ones(12, bool)
-    major = np.zeros((12, 12), bool)
-    for tonic in range(12):
-        major[tonic, (tonic + np.array([0, 2, 4, 5, 7, 9, 11])) % 12] = True
-    # of scales that hold as much, the one whose tonic triads are heard most
-    triads = sum(np.roll(weight, -shift) for shift in (0, 4, 7, 9))
-    best = int(np.argmax(major @ weight + 0.1 * triads))
-    found: Ints = major[best] | (weight > 0)
+            found[track.notes["pitch"] % 12] = True
     return found
 
 
@@ -237,7 +234,8 @@ def _filled(steps: Ints, total: int) -> Ints:
 
 def _pairs(first: Sequence[Part], second: Sequence[Part]) -> list[tuple[Part, Part]]:
     """The parts of two clips that go together: drums with drums, melody with melody, ..."""
-    pairs, left = [], list(second)
+    pairs: list[tuple[Part, Part]] = []
+    left = list(second)
     for same in (lambda a, b: a.bass == b.bass, lambda a, b: True):
         for a in first:
             if any(a is taken for taken, _ in pairs):
@@ -269,8 +267,10 @@ def _slerp(a: Floats, b: Floats, at: Floats) -> Floats:
     angle = math.acos(float(np.clip(a @ b / (long_a * long_b), -1, 1)))
     at = at[:, None]
     if angle < 1e-3 or angle > math.pi - 1e-3:
-        return a + at * (b - a)
-    way = (np.sin((1 - at) * angle) * a / long_a + np.sin(at * angle) * b / long_b) / math.sin(angle)
+        return np.asarray(a + at * (b - a))
+    way = (np.sin((1 - at) * angle) * a / long_a + np.sin(at * angle) * b / long_b) / math.sin(
+        angle
+    )
     return np.asarray(way * (long_a + at * (long_b - long_a)))
 
 
@@ -304,9 +304,7 @@ def _between(
         ends = [np.stack([_seen(steps_, cells[i]) for i in places]) for steps_ in filled]
         told = [[part.condition(cells[i]) for i in places] for part in pair]
         codes = [model.encode(kind, e, c) for e, c in zip(ends, told, strict=True)]
-        copies = [
-            model.decode(kind, z, c, length) for z, c in zip(codes, told, strict=True)
-        ]
+        copies = [model.decode(kind, z, c, length) for z, c in zip(codes, told, strict=True)]
         for row, i in enumerate(places):
             way = _slerp(codes[0][row], codes[1][row], at)
             half = [told[int(t > 0.5)][row] for t in at]
@@ -480,10 +478,9 @@ def _random_phrase(
 
 def _written(part: Part, steps: Ints, length: float) -> Track:
     """The part's track with other steps; notes that keep their place keep how they were played."""
-    write = _written_drums if part.kind == "drums" else _written_line
     notes = part.track.notes
     beside = np.delete(notes, part.line)  # lower notes of chords, drums without a class
-    rows = np.array(write(notes[part.line], steps, length), NOTE)
+    rows = _rows(part, notes[part.line], steps, length)
     return Track(
         np.concatenate([beside, rows]),
         part.track.name,
@@ -491,6 +488,19 @@ def _written(part: Part, steps: Ints, length: float) -> Track:
         part.track.drums,
         part.track.other,
     )
+
+
+def _rows(part: Part, notes: np.ndarray, steps: Ints, length: float) -> np.ndarray:
+    """NOTE of steps in a clip of `length`; `notes` is the line as it was played."""
+    write = _written_drums if part.kind == "drums" else _written_line
+    return np.array(write(notes, steps, length), NOTE)
+
+
+def _repeated(part: Part, total: int) -> np.ndarray:
+    """The line's notes, again and again up to the step `total`."""
+    line, turn = part.track.notes[part.line], len(part.steps)
+    turns = range(-(-total // turn))
+    return np.concatenate([_later(line, k * turn / grid.STEPS) for k in turns])
 
 
 def _feel(notes: np.ndarray) -> Floats:
@@ -504,7 +514,9 @@ def _feel(notes: np.ndarray) -> Floats:
 
 def _written_line(notes: np.ndarray, tokens: Ints, length: float) -> list[tuple[Any, ...]]:
     """NOTE rows of a line's tokens; `notes` is the line as it was played."""
-    before = {int(step): note for step, note in zip(grid.steps_of(notes["start"]), notes, strict=True)}
+    before = {
+        int(step): note for step, note in zip(grid.steps_of(notes["start"]), notes, strict=True)
+    }
     was = {step: long for step, long, _ in grid.line_notes(grid.line_tokens(notes, len(tokens)))}
     at, feel = np.array(list(before)), _feel(notes)
     # how much of its place a note sounds: legato or not
@@ -567,12 +579,13 @@ def _in_a_row(
         notes = [a.track.notes]
         for step, found in enumerate(middle):
             near = a if step + 1 < steps / 2 else b
-            written = _written(_long(near, total), found, each).notes
-            inside = np.isin(written["pitch"], list(grid.CLASS_OF)) if a.kind == "drums" else ...
-            notes.append(_later(written[inside], begin + step * each))
+            written = _rows(near, _repeated(near, total), found, each)
+            notes.append(_later(written, begin + step * each))
         notes.append(_later(b.track.notes, final))
         other = (*a.track.other, *((at + final, message) for at, message in b.track.other))
-        tracks.append(Track(np.concatenate(notes), a.track.name, a.track.program, a.track.drums, other))
+        tracks.append(
+            Track(np.concatenate(notes), a.track.name, a.track.program, a.track.drums, other)
+        )
     for clip, at in ((first, 0.0), (last, final)):
         for track in clip.score.tracks:
             if id(track) not in paired:
@@ -593,3 +606,70 @@ def _load(path: Path) -> Score:
     from triptych.music import midi
 
     return midi.load(path)
+
+
+_SEED = Parameter("seed", "Seed", "seed", 0, "Another seed gives another variation.")
+
+INTERPOLATE = Task(
+    name="interpolate",
+    label="Interpolate",
+    help=(
+        "Go from one clip to another in steps, each a clip of its own, one after another. Of "
+        "chords the top note (of a bass the lowest) is followed."
+    ),
+    function=interpolate,
+    input="score",
+    output="score",
+    parameters=(
+        Parameter("other", "To", "score", None, "The clip at which to arrive."),
+        Parameter(
+            "steps",
+            "Steps",
+            "int",
+            5,
+            "How many clips there are in the end, both ends with them.",
+            minimum=3,
+            maximum=33,
+            step=1,
+        ),
+    ),
+)
+
+
+def _move(name: str, help: str) -> Parameter:
+    return Parameter(
+        name, name.capitalize(), "float", 0.0, help, minimum=-1.0, maximum=1.0, step=0.1
+    )
+
+
+VARY = Task(
+    name="vary",
+    label="Vary",
+    help=(
+        "Vary a clip of melody, bass or drums: a little or a lot, denser or sparser, wider or "
+        "narrower, more or less syncopated. Of chords the top note (of a bass the lowest) is "
+        "varied and the others stay."
+    ),
+    function=vary,
+    input="score",
+    output="score",
+    parameters=(
+        Parameter(
+            "amount",
+            "Amount",
+            "float",
+            0.3,
+            "0 changes nothing, 1 makes a new phrase.",
+            minimum=0.0,
+            maximum=1.0,
+            step=0.05,
+        ),
+        _move("density", "Fewer (-1) or more (1) notes."),
+        _move("range", "A narrower (-1) or wider (1) range; of drums, fewer or more of the kit."),
+        _move("syncopation", "Less (-1) or more (1) off the beat."),
+        Parameter("keep_key", "Keep key", "bool", True, "New notes are in the key of the clip."),
+        _SEED,
+    ),
+)
+
+TASKS = (INTERPOLATE, VARY)

@@ -16,7 +16,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -25,10 +25,11 @@ from triptych.files import write_whole
 from triptych.music import phrase_grid as grid
 from triptych.music.score import NOTE
 from triptych.training import data
-from triptych.training.music.archive import MusicSource
+from triptych.training.music import sets
+from triptych.training.music.score_data import score_from
 
 SALT = 59  # the first with which every set has a fair share in each split
-VERSION = 2  # of what is in the cache
+VERSION = 3  # of what is in the cache
 SPLITS = ("train", "valid", "test")
 LENGTHS = (2, 4)  # bars
 LEAST_ONSETS = 3  # in two bars
@@ -69,13 +70,10 @@ class Phrases:
     groups: tuple[str, ...]
 
 
-def sources() -> list[MusicSource]:
+def sources() -> list[data.Source]:
     """The training sets with their licences."""
-    root = data.data_root() / "music"
-    return [
-        MusicSource(root / folder / archive, licence, title, origin, note)
-        for folder, archive, licence, title, origin, note in _SETS
-    ]
+    root = data.data_root()
+    return [kind(root) for kind in _READERS]
 
 
 def phrases(split: str) -> dict[str, Phrases]:
@@ -86,7 +84,7 @@ def phrases(split: str) -> dict[str, Phrases]:
     path = data.cache_folder() / f"phrases-{VERSION}-{_mark()}.npz"
     if not path.is_file():
         out = io.BytesIO()
-        np.savez_compressed(out, **_arrays(extract(pieces(sources()))))
+        np.savez_compressed(out, **_arrays(extract(pieces())))
         write_whole(path, out.getbuffer())
     found = {}
     with np.load(path, allow_pickle=False) as stored:
@@ -94,8 +92,11 @@ def phrases(split: str) -> dict[str, Phrases]:
         for key in stored:
             name, _, field = key.partition("/")
             if key.startswith(split) and field == "steps":
-                fields = (stored[f"{name}/{f}"] for f in ("steps", "metre", "part", "group"))
-                found[name.removeprefix(f"{split}-")] = Phrases(*fields, groups)
+                steps, metre, part, group = (
+                    stored[f"{name}/{f}"] for f in ("steps", "metre", "part", "group")
+                )
+                kind = name.removeprefix(f"{split}-")
+                found[kind] = Phrases(steps, metre, part, group, groups)
     return found
 
 
@@ -105,86 +106,11 @@ def _mark() -> str:
     return hashlib.sha256(repr(sizes).encode()).hexdigest()[:16]
 
 
-_SETS = (
-    (
-        "mutopia",
-        "mutopia_midi.tar.xz",
-        "Public Domain; CC-BY-2.5, 3.0 and 4.0",
-        "The Mutopia Project, rendered to MIDI",
-        "github.com/MutopiaProject/MutopiaProject",
-        "Monophonic parts; single-part files only of sources without a score. Split by composer.",
-    ),
-    (
-        "openscore_lieder",
-        "openscore_lieder_midi_lyrics.tar.xz",
-        "CC0-1.0",
-        "OpenScore Lieder Corpus",
-        "github.com/OpenScore/Lieder",
-        "Vocal lines. Split by composer.",
-    ),
-    (
-        "openscore_string_quartets",
-        "openscore_string_quartets_midi.tar.xz",
-        "CC0-1.0",
-        "OpenScore String Quartets",
-        "github.com/OpenScore/StringQuartets",
-        "All four parts. Split by composer.",
-    ),
-    (
-        "open_hymnal",
-        "open_hymnal_abc.tar.xz",
-        "Public Domain",
-        "Open Hymnal Project",
-        "github.com/mzealey/openhymnal",
-        "All voices. Split by tune.",
-    ),
-    (
-        "irish_cre",
-        "cre_midi.tar.xz",
-        "CC-BY-4.0",
-        "Ceol Rince na hEireann (Polifonia project; transcribed by Bill Black)",
-        "github.com/polifonia-project/folk_ngram_analysis",
-        "Split by tune.",
-    ),
-    (
-        "jsb_chorales",
-        "jsb_chorales_json.tar.xz",
-        "Public Domain (J. S. Bach; encoding by Allan and Williams)",
-        "JSB Chorales",
-        "github.com/czhuang/JSB-Chorales-dataset",
-        "The standard split.",
-    ),
-    (
-        "freedoom_music",
-        "freedoom_midi.tar.xz",
-        "BSD-3-Clause",
-        "Freedoom soundtrack (credits: CREDITS-MUSIC in the archive)",
-        "github.com/freedoom/freedoom",
-        "Lines and drums. Split by composer.",
-    ),
-    (
-        "lmms_electronic",
-        "lmms_demos_midi.tar.xz",
-        "CC-BY, BSD and Artistic-2.0 (index.json in the archive)",
-        "LMMS demo projects, converted to MIDI",
-        "github.com/LMMS/lmms",
-        "Lines and drums; training only.",
-    ),
-    (
-        "groove_midi",
-        "groove_v1_midi.tar.xz",
-        "CC-BY-4.0",
-        "Groove MIDI Dataset (Gillick et al. 2019, Google LLC)",
-        "magenta.tensorflow.org/datasets/groove",
-        "Drums. The standard split.",
-    ),
-)
-
-
-def pieces(found: Iterable[MusicSource]) -> Iterator[Piece]:
-    """All pieces of the sets whose metre the grid knows from beginning to end."""
-    for source in found:
-        yield from _READERS[source.path.parent.name](source)
+def pieces() -> Iterator[Piece]:
+    """All stretches of all sets whose metre the grid knows."""
+    root = data.data_root()
+    for kind, read in _READERS.items():
+        yield from read(kind(root))
 
 
 def part_of(key: str) -> str:
@@ -210,30 +136,18 @@ def _composer_split(name: str) -> str:
 
 def _midi(group: str, content: bytes, split: str, played: bool = False) -> Iterator[Piece]:
     """The stretches of a MIDI file that keep to one of the grid's metres."""
-    import symusic
-
-    score = symusic.Score.from_midi(content)
-    signs = [(m.time / score.tpq, (m.numerator, m.denominator)) for m in score.time_signatures]
-    if not signs or signs[0][0] > 0.5:
-        signs.insert(0, (0.0, (4, 4)))
-    tracks, drums = [], [np.zeros(0, NOTE)]
-    for track in score.tracks:
-        given = track.notes.numpy()
-        notes = np.zeros(len(given["time"]), NOTE)
-        notes["start"] = given["time"] / score.tpq
-        notes["duration"] = np.maximum(given["duration"] / score.tpq, 0.05)
-        notes["pitch"], notes["velocity"] = given["pitch"], given["velocity"].clip(1)
-        notes = notes[(given["pitch"] >= 0) & (given["pitch"] < 128)]
-        if track.is_drum:
-            drums.append(notes)
-        elif len(notes) >= LEAST_ONSETS:
-            tracks.append((track.program, notes))
-    lines, hits = _parts(tracks), np.concatenate(drums)
-    begins = [*(round(beat) if beat < 0.5 else beat for beat, _ in signs), np.inf]
-    for (_, sign), (low, high) in zip(signs, itertools.pairwise(begins), strict=True):
-        if sign in _METRE:
+    score = score_from(content)
+    drums = [track.notes for track in score.tracks if track.drums]
+    hits = np.concatenate([np.zeros(0, NOTE), *drums])
+    tracks = [t for t in score.tracks if not t.drums and len(t.notes) >= LEAST_ONSETS]
+    lines = _parts([(t.program, t.notes) for t in tracks])
+    # a pickup or a tick too late does not shift the first bar
+    begins = [*(0.0 if beat < 0.5 else beat for beat, _, _ in score.metres), np.inf]
+    for (_, *sign), (low, high) in zip(score.metres, itertools.pairwise(begins), strict=True):
+        metre = _METRE.get(tuple(sign))
+        if metre is not None and high > low:
             inside = [(part, _between(notes, low, high)) for part, notes in lines]
-            yield Piece(group, split, _METRE[sign], inside, _between(hits, low, high), played)
+            yield Piece(group, split, metre, inside, _between(hits, low, high), played)
 
 
 def _between(notes: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -243,7 +157,14 @@ def _between(notes: np.ndarray, low: float, high: float) -> np.ndarray:
     return found
 
 
-_METRE = {(4, 4): 0, (2, 2): 0, (2, 4): 0, (3, 4): 1, (6, 8): 2, (12, 8): 2}
+_METRE: dict[tuple[int, ...], int] = {
+    (4, 4): 0,
+    (2, 2): 0,
+    (2, 4): 0,
+    (3, 4): 1,
+    (6, 8): 2,
+    (12, 8): 2,
+}
 
 
 def _parts(tracks: list[tuple[int, np.ndarray]]) -> list[tuple[int, np.ndarray]]:
@@ -260,52 +181,51 @@ def _parts(tracks: list[tuple[int, np.ndarray]]) -> list[tuple[int, np.ndarray]]
     return found
 
 
-def _mutopia(source: MusicSource) -> Iterator[Piece]:
-    files = dict(source.files())
-    index = [json.loads(line) for line in files["index.jsonl"].splitlines()]
-    by_source = defaultdict(list)
-    for entry in index:
-        # the movements of a work and its parts lie in one folder
-        by_source[PurePosixPath(entry["source"]).parent].append(entry["tracks"])
-    for entry in index:
-        several = max(by_source[PurePosixPath(entry["source"]).parent]) > 1
-        if entry["tracks"] == 1 and several:
-            continue
-        unknown = entry["composer"] in ("Traditional", "Anonymous")
-        split = _composer_split(entry["title" if unknown else "composer"])
-        yield from _midi("mutopia", files[entry["file"]], split)
+def _rows(source: data.Source, table: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in source.read(table).splitlines()]
 
 
-def _lieder(source: MusicSource) -> Iterator[Piece]:
-    files = dict(source.files())
-    for line in files["voices_lyrics.jsonl"].splitlines():
-        entry = json.loads(line)
-        if content := files.get(f"midi/{entry['id']}.mid"):
-            yield from _midi("lieder", content, _composer_split(entry["composer"]))
+def _mutopia(source: data.Source) -> Iterator[Piece]:
+    rows = {row["file"]: row for row in _rows(source, "index.jsonl")}
+    most: dict[str, int] = defaultdict(int)  # the movements of a work and its parts share a folder
+    for row in rows.values():
+        folder = str(PurePosixPath(row["source"]).parent)
+        most[folder] = max(most[folder], row["tracks"])
+    for name, content in source.files():
+        row = rows[name]
+        if row["tracks"] == 1 and most[str(PurePosixPath(row["source"]).parent)] > 1:
+            continue  # a part of something larger
+        unknown = row["composer"] in ("Traditional", "Anonymous")
+        split = _composer_split(row["title" if unknown else "composer"])
+        yield from _midi("mutopia", content, split)
 
 
-def _quartets(source: MusicSource) -> Iterator[Piece]:
-    files = dict(source.files())
-    for line in files["index.jsonl"].splitlines():
-        entry = json.loads(line)
-        if content := files.get(f"midi/{entry['id']}.mid"):
-            yield from _midi("quartets", content, _composer_split(entry["composer"]))
+def _by_composer(group: str, table: str) -> Callable[[data.Source], Iterator[Piece]]:
+    """A reader of a set whose table names each piece's composer."""
 
-
-def _tunes(group: str) -> Callable[[MusicSource], Iterator[Piece]]:
-    """A reader of a set that is split by tune: settings and parts of one tune stay together."""
-
-    def read(source: MusicSource) -> Iterator[Piece]:
+    def read(source: data.Source) -> Iterator[Piece]:
+        composers = {row["id"]: row["composer"] for row in _rows(source, table)}
         for name, content in source.files():
-            if name.endswith(".mid"):
-                tune = _letters(PurePosixPath(name).stem.split("-")[-1])
-                yield from _midi(group, content, part_of(tune))
+            if composer := composers.get(PurePosixPath(name).stem):
+                yield from _midi(group, content, _composer_split(composer))
 
     return read
 
 
-def _chorales(source: MusicSource) -> Iterator[Piece]:
-    chorales = json.loads(dict(source.files())["Jsb16thSeparated.json"])
+def _tunes(group: str) -> Callable[[data.Source], Iterator[Piece]]:
+    """A reader of a set that is split by tune: settings and parts of one tune stay together."""
+
+    def read(source: data.Source) -> Iterator[Piece]:
+        for name, content in source.files():
+            tune = _letters(PurePosixPath(name).stem.split("-")[-1])
+            yield from _midi(group, content, part_of(tune))
+
+    return read
+
+
+def _chorales(source: data.Source) -> Iterator[Piece]:
+    ((_, content),) = source.files()
+    chorales = json.loads(content)
     for split, found in chorales.items():
         for chorale in found:
             voices = np.array(chorale, int)  # steps x 4
@@ -325,41 +245,40 @@ def _held(pitches: np.ndarray) -> np.ndarray:
     return notes[notes["pitch"] >= 0]
 
 
-def _freedoom(source: MusicSource) -> Iterator[Piece]:
-    files = dict(source.files())
-    credits = files["CREDITS-MUSIC"].decode(errors="replace")
-    for name, content in files.items():
-        if name.endswith(".mid"):
-            mark = PurePosixPath(name).stem.removeprefix("d_").upper()
-            line = re.search(rf"^\s*{mark}:.* by (.+)$", credits, re.MULTILINE)
-            who = _letters(re.split("[,(]", line[1])[0]) if line else mark
-            yield from _midi("freedoom", content, part_of(who))
-
-
-def _lmms(source: MusicSource) -> Iterator[Piece]:
+def _freedoom(source: data.Source) -> Iterator[Piece]:
+    credits = source.read("CREDITS-MUSIC").decode(errors="replace")
     for name, content in source.files():
-        if name.endswith(".mid"):
-            yield from _midi("lmms", content, "train")
+        mark = PurePosixPath(name).stem.removeprefix("d_").upper()
+        line = re.search(rf"^\s*{mark}:.* by (.+)$", credits, re.MULTILINE)
+        who = _letters(re.split("[,(]", line[1])[0]) if line else mark
+        yield from _midi("freedoom", content, part_of(who))
 
 
-def _groove(source: MusicSource) -> Iterator[Piece]:
-    files = dict(source.files())
-    for row in csv.DictReader(io.StringIO(files["info.csv"].decode())):
-        split = row["split"].replace("validation", "valid")
+def _lmms(source: data.Source) -> Iterator[Piece]:
+    for _, content in source.files():
+        yield from _midi("lmms", content, "train")  # too few to hold some out
+
+
+def _groove(source: data.Source) -> Iterator[Piece]:
+    table = csv.DictReader(io.StringIO(source.read("info.csv").decode()))
+    rows = {row["midi_filename"]: row for row in table}
+    for name, content in source.files():
+        row = rows[name]
         if row["time_signature"] == "4-4":
-            yield from _midi("groove", files[row["midi_filename"]], split, played=True)
+            split = row["split"].replace("validation", "valid")
+            yield from _midi("groove", content, split, played=True)
 
 
-_READERS: dict[str, Callable[[MusicSource], Iterator[Piece]]] = {
-    "mutopia": _mutopia,
-    "openscore_lieder": _lieder,
-    "openscore_string_quartets": _quartets,
-    "open_hymnal": _tunes("hymns"),
-    "irish_cre": _tunes("irish"),
-    "jsb_chorales": _chorales,
-    "freedoom_music": _freedoom,
-    "lmms_electronic": _lmms,
-    "groove_midi": _groove,
+_READERS: dict[Callable[[Path], data.Source], Callable[[data.Source], Iterator[Piece]]] = {
+    sets.mutopia: _mutopia,
+    sets.lieder: _by_composer("lieder", "voices_lyrics.jsonl"),
+    sets.quartets: _by_composer("quartets", "index.jsonl"),
+    sets.hymnal: _tunes("hymns"),
+    sets.irish: _tunes("irish"),
+    sets.chorales: _chorales,
+    sets.freedoom: _freedoom,
+    sets.lmms: _lmms,
+    sets.groove: _groove,
 }
 
 
@@ -435,7 +354,7 @@ def _windows(piece: Piece) -> Iterator[tuple[str, int, np.ndarray, int]]:
         for start, bars in _cuts(len(bits), bar):
             phrase = bits[start : start + bars * bar]
             crooked = off[start : start + len(phrase)].sum() > 0.1 * phrase.sum()
-            if _worth(phrase.any(1), bars, bar) and not crooked:
+            if _worth(phrase.max(1), bars, bar) and not crooked:
                 yield "drums", 0, phrase, bars
 
 

@@ -52,7 +52,7 @@ class Encoder(nn.Module):
             self.embed: nn.Module = nn.Linear(STEPS * len(KIT), width)
         else:
             self.embed = nn.Embedding(STEPS * TOKENS, width)
-            nn.init.normal_(self.embed.weight, std=0.5 / math.sqrt(STEPS))  # type: ignore[arg-type]
+            nn.init.normal_(self.embed.weight, std=0.5 / math.sqrt(STEPS))
         self.place = nn.Parameter(0.1 * torch.randn(QUARTERS, width))
         self.condition = nn.Embedding(CONDITIONS, width)
         self.blocks = nn.Sequential(*(Block(width, max(2, width // 48)) for _ in range(depth)))
@@ -87,6 +87,7 @@ class Decoder(nn.Module):
         super().__init__()
         self.classes = len(KIT) if drums else TOKENS
         self.spread = nn.Linear(latent, QUARTERS * (width // 2))
+        self.inner = width // 2
         self.widen = nn.Linear(width // 2, width)
         self.place = nn.Parameter(0.1 * torch.randn(QUARTERS, width))
         self.condition = nn.Embedding(CONDITIONS, width)
@@ -95,8 +96,8 @@ class Decoder(nn.Module):
         self.head = nn.Linear(width, STEPS * self.classes)
 
     def forward(self, z: Tensor, condition: Tensor, where: Tensor) -> Tensor:
-        n, quarters = len(z), where.shape[0]
-        x = self.spread(z).view(n, QUARTERS, -1)[:, :quarters]
+        n, quarters = z.shape[0], where.shape[0]
+        x = self.spread(z).view(n, QUARTERS, self.inner)[:, :quarters]
         x = self.widen(x) + self.place[:quarters] + self.condition(condition)[:, None]
         x = self.head(self.norm(self.blocks(x)))
         return x.reshape(n, quarters * STEPS, self.classes)

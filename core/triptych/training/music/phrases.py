@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor, nn
 
 from triptych.music.phrase_grid import METRES, OFF, STEPS
 from triptych.training import data, export
-from triptych.training.loop import LoopSettings, Recipe, Run
-from triptych.training.music import phrase_data
-from triptych.training.music.phrase_net import PhraseVAE
+from triptych.training.loop import LoopSettings, Recipe, Run, averaged
 from triptych.training.muon import MuonAdam
+from triptych.training.music import phrase_data
+from triptych.training.music.phrase_export import export_phrases
+from triptych.training.music.phrase_net import PhraseVAE
 
 
 @dataclass
@@ -26,6 +27,7 @@ class PhraseSettings:
     """Settings of the recipe `phrases`."""
 
     part: str = "both"  # or "lines", "drums": train only these
+    joined: Path | None = None  # a run of the other part, whose network goes into the bundle too
     rate: float = 2e-3
     width: int = 144  # of the lines' network
     depth: tuple[int, ...] = (2, 2)  # blocks of encoder and decoder
@@ -87,9 +89,11 @@ class PhraseRecipe(Recipe):
         return {kind: PhraseVAE(*sizes[kind]).to(device) for kind in self.kinds}
 
     def optimizers(self, modules: Mapping[str, nn.Module]) -> dict[str, torch.optim.Optimizer]:
-        rate, made = self.settings.rate, {}
+        rate = self.settings.rate
+        made: dict[str, torch.optim.Optimizer] = {}
         for kind, net in modules.items():
-            matrices, others = [], []
+            matrices: list[nn.Parameter] = []
+            others: list[nn.Parameter] = []
             for name, weight in net.named_parameters():
                 inner = "blocks" in name and weight.ndim == 2
                 (matrices if inner else others).append(weight)
@@ -172,18 +176,22 @@ class PhraseRecipe(Recipe):
         return total, figures
 
     def export(self, modules: Mapping[str, nn.Module], run: Run, folder: Path) -> Path:
-        from triptych.training.music.phrase_export import export_phrases
-
+        made = export.made_by(self, asdict(self.settings), run)
+        modules, found = dict(modules), self.phrases()
+        if self.settings.joined is not None:
+            other, its_run = self._joined(self.settings.joined)
+            modules |= averaged(other, its_run)
+            made["joined"] = export.made_by(other, asdict(other.settings), its_run)
         return export_phrases(
-            modules,
-            self.phrases(),
-            folder,
-            data=export.ledger(self.sources()),
-            recipe=export.made_by(self, asdict(self.settings), run),
+            modules, found, folder, data=export.ledger(self.sources()), recipe=made
         )
 
-    def sample(self, modules: Mapping[str, nn.Module]) -> Image.Image | None:
-        return None
+    def _joined(self, path: Path) -> tuple[PhraseRecipe, Run]:
+        """The recipe and the run of the other part."""
+        saved = json.loads((path / "settings.json").read_text())
+        other = PhraseRecipe(PhraseSettings(**saved["settings"]))
+        other.loop = replace(other.loop, **saved["loop"])
+        return other, Run(path)
 
 
 def _weights(found: phrase_data.Phrases) -> np.ndarray:
