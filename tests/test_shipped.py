@@ -133,7 +133,7 @@ def test_a_graph_gives_what_its_card_declares(folder: Path):
         def shape(wanted: tuple[int | str, ...], sizes: dict[str, int] = sizes) -> list[Any]:
             return [s if isinstance(s, int) else sizes.get(s) for s in wanted]
 
-        inputs = {t.name: rng.random(shape(t.shape), np.float32) for t in graph.inputs}
+        inputs = {t.name: _drawn(rng, t, shape(t.shape)) for t in graph.inputs}
         outputs = engine.run(opened.graph(name), inputs)
         assert outputs.keys() == {tensor.name for tensor in graph.outputs}
         for tensor in graph.outputs:
@@ -143,6 +143,14 @@ def test_a_graph_gives_what_its_card_declares(folder: Path):
                 assert wanted in (None, size)  # None: a size that only the graph knows
             if tensor.range:
                 assert tensor.range[0] <= made.min() <= made.max() <= tensor.range[1]
+
+
+def _drawn(rng: np.random.Generator, tensor: bundle.Tensor, shape: list[Any]) -> np.ndarray:
+    """Values that the card allows an input."""
+    low, high = tensor.range or (0, 1)
+    if tensor.dtype.startswith("int"):
+        return rng.integers(int(low), int(high) + 1, shape, tensor.dtype)
+    return rng.uniform(low, high, shape).astype(np.float32)
 
 
 @pytest.mark.parametrize(

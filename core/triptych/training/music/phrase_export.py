@@ -94,7 +94,7 @@ def _graphs(kind: str, net: nn.Module) -> dict[str, export.GraphExport]:
             {key: trials[0][key] for key in ("z", "condition", "where")},
             ["logits"],
             {"z": {0: "n"}, "condition": {0: "n"}, "where": {0: "quarters"}}
-            | {"logits": {0: "n", 1: "steps"}},
+            | {"logits": {0: "n", 1: "decoded"}},
             [{key: trial[key] for key in ("z", "condition", "where")} for trial in trials],
             {"condition": (0.0, CONDITIONS - 1.0)},
         ),

@@ -41,8 +41,8 @@ class Block(nn.Module):
 class Encoder(nn.Module):
     """Phrase and condition to mean and log variance of z (each N x latent).
 
-    Lines are tokens N x T (int64), drums bits N x T x 9 (float32); T is a multiple of 4, at most
-    64. `condition` (N, int64) is part * 3 + metre.
+    Lines are tokens N x T (int64), drums bits N x T x 9 (float32); T is a multiple of 4; what is
+    beyond 64 steps is not read. `condition` (N, int64) is part * 3 + metre.
     """
 
     def __init__(self, drums: bool, width: int, depth: int, latent: int) -> None:
@@ -62,6 +62,7 @@ class Encoder(nn.Module):
         self.inner = width // 2
 
     def forward(self, phrase: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
+        phrase = phrase[:, : STEPS * QUARTERS]
         n, quarters = phrase.shape[0], phrase.shape[1] // STEPS
         if self.drums:
             x = self.embed(phrase.reshape(n, quarters, STEPS * len(KIT)))
@@ -96,7 +97,7 @@ class Decoder(nn.Module):
         self.head = nn.Linear(width, STEPS * self.classes)
 
     def forward(self, z: Tensor, condition: Tensor, where: Tensor) -> Tensor:
-        n, quarters = z.shape[0], where.shape[0]
+        n, quarters = z.shape[0], where[:QUARTERS].shape[0]
         x = self.spread(z).view(n, QUARTERS, self.inner)[:, :quarters]
         x = self.widen(x) + self.place[:quarters] + self.condition(condition)[:, None]
         x = self.head(self.norm(self.blocks(x)))
