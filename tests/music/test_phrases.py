@@ -20,7 +20,7 @@ TUNE = (60, 62, 64, 65, 67, 65, 64, 62, 60, 64, 67, 72, 71, 67, 62, 67)
 
 
 def line(pitches: tuple[int, ...] = TUNE, step: float = 0.5, program: int = 0) -> Score:
-    rows = [(i * step, step * 0.9, p, 60 + i) for i, p in enumerate(pitches)]
+    rows = [(i * step, step * 0.9, p, 60 + i % 60) for i, p in enumerate(pitches)]
     return Score((Track(notes(rows), "tune", program),), length=len(pitches) * step)
 
 

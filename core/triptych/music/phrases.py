@@ -30,6 +30,7 @@ Ints = NDArray[Any]
 _WALK = 33  # phrases that are looked at on a way
 _REACH = 3.0  # how far beyond its mark a move may look for its attribute
 _AT_ONCE = 256  # phrases in one run of a graph
+_SHORTEST = 0.02  # quarter notes
 _BASSES = range(32, 40)  # General MIDI programs
 _BASS_BELOW = 50  # mean pitch of a line that is a bass without saying so
 
@@ -155,8 +156,10 @@ def vary(
         model.job = job.part(place / len(clip.parts), (place + 1) / len(clip.parts), "varying")
         scale = None if part.kind == "drums" or not keep_key else scale_of(score)
         found = _varied(model, clip.cells, part, amount, moves, scale, (seed, place))
+        within = math.ceil(score.length * grid.STEPS - 1e-6)  # the last bar may not be whole
+        found[within:] = part.steps[within:]
         if not np.array_equal(found, part.steps):
-            tracks[id(part.track)] = _written(part, found, clip.length)
+            tracks[id(part.track)] = _written(part, found, score.length)
     job.progress(1.0, "done")
     made = score.with_tracks([tracks.get(id(t), t) for t in score.tracks])
     return Result(made, [model.owner.used])
@@ -182,7 +185,6 @@ class _Clip:
         self.metre = _metre(*score.metre_at(0.0))
         self.cells = list(_cells(score))
         self.total = self.cells[-1].start + self.cells[-1].real
-        self.length = max(score.length, self.total / grid.STEPS)
         self.parts = [_part(track, self.total) for track in score.tracks if len(track.notes)]
 
 
@@ -531,12 +533,14 @@ def _written_line(notes: np.ndarray, tokens: Ints, length: float) -> list[tuple[
         played = before.get(step)
         start = step / grid.STEPS + feel[step % grid.STEPS] if played is None else played["start"]
         start = max(0.0, float(start))
+        if played is None and start > length - _SHORTEST:
+            continue
         if played is not None and was.get(step) == long:
             duration = float(played["duration"])
         else:
             duration = min(long / grid.STEPS * share, length - start)
         near = played if played is not None else before[int(at[np.abs(at - step).argmin()])]
-        rows.append((start, max(duration, 0.02), pitch, int(near["velocity"])))
+        rows.append((start, max(duration, _SHORTEST), pitch, int(near["velocity"])))
     return rows
 
 
@@ -557,7 +561,9 @@ def _written_drums(notes: np.ndarray, bits: Ints, length: float) -> list[tuple[A
         loud = own if len(own) else notes
         velocity = round(float(loud["velocity"].mean())) if len(loud) else 90
         start = max(0.0, step / grid.STEPS + float(feel[step % grid.STEPS]))
-        rows.append((start, max(0.02, min(usual, length - start)), pitch, velocity))
+        if start <= length - _SHORTEST:
+            duration = max(_SHORTEST, min(usual, length - start))
+            rows.append((start, duration, pitch, velocity))
     return rows
 
 
@@ -593,7 +599,9 @@ def _in_a_row(
                 moved = _later(track.notes, at)
                 tracks.append(Track(moved, track.name, track.program, track.drums, other))
     score = first.score
-    return Score(tuple(tracks), score.tempi, score.metres, score.keys, final + last.length)
+    return Score(
+        tuple(tracks), score.tempi, score.metres, score.keys, final + last.total / grid.STEPS
+    )
 
 
 def _later(notes: np.ndarray, by: float) -> np.ndarray:
