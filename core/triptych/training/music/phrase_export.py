@@ -142,7 +142,8 @@ def attribute_directions(
     covariance = z0.T @ z0 / len(z)
     weights = np.linalg.solve(covariance + RIDGE * np.eye(z.shape[1]), z0.T @ y0 / len(z)).T
     spread = weights @ covariance
-    directions = SPAN * np.linalg.solve(spread @ weights.T, spread)
+    overlap = spread @ weights.T + 1e-6 * np.eye(len(weights))  # an attribute may be constant
+    directions = SPAN * np.linalg.solve(overlap, spread)
     fit = 1 - ((y0 - z0 @ weights.T) ** 2).mean(0)
     units = SPAN * deviation
     return directions.astype(np.float32), units.astype(np.float32), [round(r, 3) for r in fit]
