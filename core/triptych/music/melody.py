@@ -150,16 +150,18 @@ def swung(score: Score, amount: float) -> Score:
         return score
     middle = 0.5 + amount / 6
 
-    def late(beats: np.ndarray) -> np.ndarray:
-        whole, rest = np.floor(beats), beats % 1
+    def moved(beats: np.ndarray) -> np.ndarray:
+        whole = np.floor(beats)
+        rest = beats - whole
         first = rest <= 0.5
-        return whole + np.where(first, rest * middle * 2, middle + (rest - 0.5) * (1 - middle) * 2)
+        late = np.where(first, rest * middle * 2, middle + (rest - 0.5) * (1 - middle) * 2)
+        return np.asarray(whole + late)
 
     tracks = []
     for track in score.tracks:
         notes = track.notes.copy()
-        ends = late(notes["start"] + notes["duration"])
-        notes["start"] = late(notes["start"])
+        ends = moved(notes["start"] + notes["duration"])
+        notes["start"] = moved(notes["start"])
         notes["duration"] = ends - notes["start"]
         tracks.append(Track(notes, track.name, track.program, track.drums, track.other))
     return score.with_tracks(tracks)

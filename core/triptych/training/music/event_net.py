@@ -48,7 +48,9 @@ class EventNet(nn.Module):
         self.events = nn.ModuleList(nn.Embedding(n, width) for n in FIELDS.values())
         self.state = nn.ModuleList(nn.Embedding(n, width) for n in STATE.values())
         self.enter = nn.Sequential(nn.GELU(), nn.Linear(width, width))
-        self.recurrent = nn.GRU(width, width, layers, batch_first=True, dropout=dropout)
+        self.recurrent = nn.GRU(
+            width, width, layers, batch_first=True, dropout=dropout if layers > 1 else 0.0
+        )
         self.drop = nn.Dropout(dropout)
         self.heads = Heads(width, width // 2)
         for table in [*self.events, *self.state]:

@@ -28,6 +28,7 @@ from triptych.training.music.score_data import Piece
 class ScoreSettings:
     """Settings of the recipe `score`."""
 
+    name: str = "score"  # of the bundle
     rate: float = 2e-3
     width: int = 512
     layers: int = 2
@@ -102,7 +103,7 @@ class ScoreRecipe(Recipe):
         assert isinstance(net, EventNet)
         figures = self.validate(net)
         card = bundle.Card(
-            name="score",
+            name=self.settings.name,
             version="1.0.0",
             task="score",
             title="Pieces, note by note",
