@@ -75,7 +75,7 @@ def piano_roll(
     lines = [bars[a : b + 1] for a, b in pairwise(bounds)]
     scale = room / max(line[-1] - line[0] for line in lines)
 
-    rows = _rows(pitches)
+    rows = _rows(pitches or ([] if drums else [60]))
     if height is None:
         area = min(_AREAS[min(count, 3) - 1], len(rows) * _ROW + len(drums) * _LANE)
         height = _HEAD + count * (_RULER + area + _GAP)
