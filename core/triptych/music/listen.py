@@ -106,7 +106,13 @@ def render(score: Score, path: str | os.PathLike[str]) -> None:
             "fluid-soundfont-gm`) or name its .sf2 file in the variable TRIPTYCH_SOUNDFONT."
         )
     samples = _samples(midi.encode(score), program, font, timeout=60 + lasts)
-    samples *= 0.9 * 32767 / max(float(np.abs(samples).max(initial=0)), 1e-3)
+    peak = float(np.abs(samples).max(initial=0))
+    if score.count and peak < 1e-5:  # it goes on without a soundfont that it cannot read
+        raise UserError(
+            f"FluidSynth makes no sound with {shown(font)}: name another soundfont in the variable "
+            "TRIPTYCH_SOUNDFONT."
+        )
+    samples *= 0.9 * 32767 / max(peak, 1e-5)
     file = io.BytesIO()
     with wave.open(file, "wb") as sound:
         sound.setnchannels(2)
