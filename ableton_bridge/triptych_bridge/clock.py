@@ -127,8 +127,9 @@ class ClockSlave(Clock):
     The filter is a second-order delay-locked loop (Adriaensen 2005, "Using a DLL to filter time").
     Its gains begin as those of a least squares line through all clocks so far, which no fixed
     bandwidth can match over the first beats, and stop narrowing after four beats. When the clocks
-    are off to one side in the mean, the tempo has changed, and the line begins there. With jitter evenly distributed
-    over a tenth of an interval, the tempo's error after two beats is 0.03 % (root mean square).
+    are off to one side in the mean, the tempo has changed, and the line begins there. With jitter
+    evenly distributed over a tenth of an interval, the tempo's error after two beats is 0.03 %
+    (root mean square).
     """
 
     def __init__(self, tempo: float = 120.0, metre: tuple[int, int] = (4, 4)) -> None:

@@ -128,7 +128,7 @@ def test_tempo_is_valid_from_the_second_clock_and_within_bounds():
 def test_start_is_beat_zero_at_the_next_clock():
     slave = ClockSlave()
     slave.feed(5.0, bytes([START]))
-    assert not slave.playing
+    assert [slave.playing] == [False]
     assert slave.time_at(0) == math.inf
     feed(slave, [5.5, 5.5 + 1 / 48])
     assert slave.playing
@@ -140,7 +140,7 @@ def test_stop_holds_the_beat_and_continue_goes_on():
     slave = started(120, 2)
     jumps = slave.jumps
     slave.feed(1.01, bytes([STOP]))
-    assert not slave.playing
+    assert [slave.playing] == [False]
     assert slave.jumps > jumps
     assert slave.beat_at(99.0) == pytest.approx(2 + 1 / PPQN)
     slave.feed(100.0, bytes([CONTINUE]))
@@ -176,7 +176,7 @@ def test_a_master_is_lost_after_a_quarter_second_and_found_again():
     slave.poll(2.24)
     assert slave.playing
     slave.poll(2.27)
-    assert not slave.playing
+    assert [slave.playing] == [False]
     assert not slave.valid
     assert slave.tempo == pytest.approx(120, abs=0.1)
     feed(slave, [9.0, 9.0 + 1 / 40])

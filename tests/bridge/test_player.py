@@ -65,6 +65,7 @@ class Reports:
 
     @property
     def state(self) -> State:
+        wait_for(lambda: any(isinstance(report, State) for report in self.all))
         return next(r for r in reversed(self.all) if isinstance(r, State))
 
     @property
@@ -226,8 +227,8 @@ def spawned() -> subprocess.Popen[bytes]:
     )
     assert process.stdin is not None
     assert process.stdout is not None
-    now = time.perf_counter()
-    for command in (Open(None, None, echo=True), Schedule((Note(now, 1e6, 60),), "seconds")):
+    note = Note(0, 1e6, 60)
+    for command in (Open(None, None, echo=True), Schedule((note,)), Transport("start")):
         write_frame(process.stdin, protocol.to_json(command))
     while not isinstance(protocol.report(read_frame(process.stdout) or b""), Sent):
         pass
@@ -266,10 +267,12 @@ def test_a_killed_parent_leaves_no_player():
         [
             sys.executable,
             "-c",
-            "from triptych_bridge.handle import PlayerProcess\n"
-            "player = PlayerProcess(None, None)\n"
-            "print(player.pid, flush=True)\n"
-            "import time; time.sleep(60)",
+            (
+                "from triptych_bridge.handle import PlayerProcess\n"
+                "player = PlayerProcess(None, None)\n"
+                "print(player.pid, flush=True)\n"
+                "import time; time.sleep(60)"
+            ),
         ],
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(PATHS)},

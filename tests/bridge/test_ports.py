@@ -30,7 +30,7 @@ def test_our_own_output_is_never_an_input():
 
 
 def test_a_port_that_is_not_there_is_named_with_its_neighbours():
-    with pytest.raises(UserError, match=r"'Kays' .* did you mean 'Keys:out 130:0'"):
+    with pytest.raises(UserError, match=r"'Kays'; choose from Keys:out 130:0, Midi"):
         ports.choose("Kays", ALSA, OWN)
     with pytest.raises(UserError, match="there is none at all"):
         ports.choose("Keys", ["Triptych out"], OWN)
@@ -50,7 +50,7 @@ def test_without_a_midi_system_one_sentence_says_what_to_do(monkeypatch: pytest.
     if Path("/dev/snd/seq").exists():
         pytest.skip("there is an ALSA sequencer")
     monkeypatch.setenv("JACK_DEFAULT_SERVER", "there-is-no-such-server")
-    with pytest.raises(UserError, match="there is no MIDI system here: [^.]*[.]$"):
+    with pytest.raises(UserError, match=r"there is no MIDI system here: [^.]*[.]$"):
         ports.list_ports()
-    with pytest.raises(UserError, match="there is no MIDI system here: [^.]*[.]$"):
+    with pytest.raises(UserError, match=r"there is no MIDI system here: [^.]*[.]$"):
         PlayerProcess()
