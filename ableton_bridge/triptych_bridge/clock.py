@@ -277,18 +277,20 @@ class ClockMaster:
         return math.inf if self._next is None else self._clock.time_at(self._next / PPQN)
 
     def due(self, time: float) -> list[tuple[float, bytes]]:
-        """The messages to be sent by `time`, each after the time that it belongs to."""
+        """The messages to be sent by `time`, each after the time that it belongs to, in order."""
         found: list[tuple[float, bytes]] = []
+        earliest = -math.inf
         if self._jumps != self._clock.jumps:
             self._jumps = self._clock.jumps
             if self._next is not None and not self._opening:
                 found.append((time, bytes([STOP])))
+                earliest = time  # for what follows it
             self._next, self._opening = None, []
             if self._clock.playing:
                 self._open(self._clock.beat_at(time))
         while self._next is not None and (at := self.next_time()) <= time:
-            found += [(at, message) for message in self._opening]
-            found.append((at, bytes([CLOCK])))
+            messages = [*self._opening, bytes([CLOCK])]
+            found += [(max(at, earliest), message) for message in messages]
             self._opening = []
             self._next += 1
         return found

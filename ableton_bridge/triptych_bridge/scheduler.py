@@ -111,9 +111,12 @@ class Scheduler:
     def due(self, time: float) -> list[tuple[float, bytes]]:
         """The messages to be sent by `time` in their order, each after its deadline in seconds."""
         found: list[tuple[float, bytes]] = []
+        earliest = -math.inf
         if self._jumps != self._clock.jumps:
             self._jumps = self._clock.jumps
             found += [(time, message) for message in self._end_beats()]
+            if found:
+                earliest = time  # what follows must not seem to come before
             self._skip(time)
         while True:
             deadline, _, unit = min(self._head("beats"), self._head("seconds"))
@@ -121,18 +124,18 @@ class Scheduler:
                 return found
             _, _, number, event = heapq.heappop(self._queues[unit])
             what = event.what
+            told = max(deadline, earliest)
             if isinstance(what, bytes):
-                found.append((deadline, what))
+                found.append((told, what))
             elif isinstance(what, _End):
                 if self._sounding.get(what.key, (-1,))[0] == what.number:
                     del self._sounding[what.key]
-                    found.append((deadline, note_off(*what.key)))
+                    found.append((told, note_off(*what.key)))
             elif time - deadline > self._late_limit or self._seconds(unit, what.end) <= time:
                 self.dropped += 1
             else:
-                found += [
-                    (deadline, message) for message in self._begin(unit, number, event.part, what)
-                ]
+                begun = self._begin(unit, number, event.part, what)
+                found += [(told, message) for message in begun]
 
     def panic(self) -> list[bytes]:
         """Forget all that waits; the note-offs of what sounds, and CC 123 on every channel used."""

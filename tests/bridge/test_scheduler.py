@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -214,7 +215,9 @@ def test_every_note_ends_just_once_whatever_happens(steps: list[tuple[str, Any]]
             take(scheduler.panic())
         else:
             time += value
-        take([message for _, message in scheduler.due(time)])
+        found = scheduler.due(time)
+        assert all(a <= b for (a, _), (b, _) in pairwise(found))
+        take([message for _, message in found])
         if not clock.playing:
             assert scheduler.next_time() >= time
     clock.start(time)
