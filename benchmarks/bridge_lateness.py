@@ -48,8 +48,8 @@ def bar(number: int) -> list[Note]:
     return notes
 
 
-def measure(seconds: float, output: str | None) -> State:
-    """Play for so long, and what the player then says."""
+def measure(seconds: float, output: str | None) -> tuple[State, str]:
+    """Play for so long; what the player then says, and its priority."""
     with PlayerProcess(output, None) as player:
         player.send(Tempo(TEMPO))
         player.play(bar(0))
@@ -63,9 +63,9 @@ def measure(seconds: float, output: str | None) -> State:
                 player.play(bar(number))
                 number += 1
             time.sleep(0.05)
-        if player.state is None:
+        if player.state is None or player.ready is None:
             raise RuntimeError("the player said nothing")
-        return player.state
+        return player.state, player.ready.priority
 
 
 def row(what: str, state: State, bar: bool) -> tuple[Any, ...]:
@@ -85,14 +85,14 @@ def main() -> None:
     seconds = 60 * options.minutes
     context = multiprocessing.get_context("spawn")
     runs = context.Value("q", 0)
-    rest = measure(seconds / 6, options.output)
+    rest, _ = measure(seconds / 6, options.output)
     model = context.Process(target=load, args=(options.threads, runs), daemon=True)
     model.start()
     try:
         while runs.value == 0 and model.is_alive():
             time.sleep(0.05)
         before, begun = runs.value, time.perf_counter()
-        busy = measure(seconds, options.output)
+        busy, priority = measure(seconds, options.output)
         if not model.is_alive():
             raise RuntimeError("the load has ended")
         rate = (runs.value - before) / (time.perf_counter() - begun)
@@ -107,7 +107,8 @@ def main() -> None:
     counts = ", ".join(f"{n} under {e} ms" for n, e in zip(busy.histogram, edges, strict=False))
     port = options.output or "none (the time to hand a message to the system is not in it)"
     body = f"""Lateness of notes that were scheduled a bar ahead; the load ran {rate:.1f} times a
-second. MIDI output: {port}. Notes dropped: {rest.dropped + busy.dropped}.
+second. The player's priority: {priority}. MIDI output: {port}. Notes dropped:
+{rest.dropped + busy.dropped}.
 
 {results.table(head, rows)}
 

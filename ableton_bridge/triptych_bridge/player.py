@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 from triptych.client import FrameError, read_frame, write_frame
 from triptych.errors import UserError, one_line
@@ -32,6 +32,9 @@ _BACKLOG = 10_000  # reports that may wait for a parent that does not read
 _SWITCH = 1e-4  # seconds after which a thread lets another run
 _PRIORITY = 10  # of the real-time scheduler: above ordinary programs, below audio
 _NICE = -10
+
+
+Priority = Literal["real-time", "raised", "ordinary"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +67,8 @@ class Player:
         self._reported = -1.0  # when the state was told last
         self._jumps: tuple[str, int] | None = None  # of the clock that was told of last
 
-    def open(self, wanted: protocol.Open) -> None:
-        """Open the ports; UserError where that cannot be."""
+    def open(self, wanted: protocol.Open, priority: Priority = "ordinary") -> None:
+        """Open the ports, and tell of them; UserError where that cannot be."""
         self._echo = wanted.echo
         if wanted.output is not None:
             self._output = ports.open_output(wanted.output, wanted.name)
@@ -76,6 +79,7 @@ class Player:
             protocol.Ready(
                 self._output.name if self._output else None,
                 self._input.name if self._input else None,
+                priority,
             )
         )
 
@@ -284,7 +288,7 @@ def _commands(source: IO[bytes], player: Player, tell: Callable[[protocol.Report
     player.inbox.put(None)
 
 
-def _hurry() -> None:
+def _hurry() -> Priority:
     """Ask the system to run this thread before others, where it allows that."""
     sys.setswitchinterval(_SWITCH)
     gc.collect()
@@ -293,13 +297,18 @@ def _hurry() -> None:
         import ctypes
 
         ctypes.windll.winmm.timeBeginPeriod(1)  # waits end within 1 ms instead of 16
-        ctypes.windll.kernel32.SetPriorityClass(ctypes.windll.kernel32.GetCurrentProcess(), 0x80)
-        return
+        kernel = ctypes.windll.kernel32
+        high = kernel.SetPriorityClass(kernel.GetCurrentProcess(), 0x80)
+        return "raised" if high else "ordinary"
     with contextlib.suppress(OSError, AttributeError):
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_PRIORITY))
-        return
+        # Not for the threads to come, which can wait.
+        policy = os.SCHED_FIFO | os.SCHED_RESET_ON_FORK
+        os.sched_setscheduler(0, policy, os.sched_param(_PRIORITY))
+        return "real-time"
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, _NICE)
+        return "raised"
+    return "ordinary"
 
 
 def main() -> int:
@@ -324,14 +333,13 @@ def main() -> int:
         told = protocol.command(body or b"{}")
         if not isinstance(told, protocol.Open):
             raise ValueError("the ports come first")
-        player.open(told)
+        player.open(told, _hurry())
     except (UserError, FrameError, ValueError) as error:
         reporter.tell(protocol.Failed(str(error)))
         reporter.close()
         return 1
     arguments = (sys.stdin.buffer, player, reporter.tell)
     threading.Thread(target=_commands, args=arguments, daemon=True).start()
-    _hurry()
     player.run()
     reporter.close()
     sys.stderr.flush()

@@ -107,10 +107,14 @@ class Close:
 
 @dataclass(frozen=True)
 class Ready:
-    """The ports that were opened, by name."""
+    """The ports that were opened, by name, and how the system runs the player.
+
+    Only "real-time" keeps notes in time while other programs use all processors.
+    """
 
     output: str | None
     input: str | None
+    priority: Literal["real-time", "raised", "ordinary"] = "ordinary"
 
 
 @dataclass(frozen=True)
