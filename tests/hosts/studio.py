@@ -8,18 +8,17 @@ brings its libjack, and asks no more of the machine than ALSA's library.
 
 from __future__ import annotations
 
-import json
-import os
-import queue
 import re
+import shlex
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import mido
 from pythonosc.osc_message import OscMessage
 from pythonosc.udp_client import SimpleUDPClient
 
@@ -51,8 +50,9 @@ class Studio:
     def __init__(self, place: Lasting, folder: Path) -> None:
         self.place, self.folder = place, folder
         self.log = (folder / "log").open("w")
-        # Before all other programs (-R), and waiting for its clients in each period (-S).
-        self.start("jackd", "-R", "-S", "-d", "dummy", "-r", str(RATE), "-p", str(PERIOD))
+        # Before all other programs (-R -P), and waiting for its clients in each period (-S).
+        words = "jackd -R -P 80 -S -d dummy"
+        self.start(*words.split(), "-r", str(RATE), "-p", str(PERIOD))
         until(lambda: "system:playback_1" in self.ports(), "JACK's server")
 
     def start(self, *words: str, **environment: str) -> subprocess.Popen[str]:
@@ -72,9 +72,13 @@ class Studio:
         assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}{self.said()}"
         return done.stdout
 
-    def python(self, *words: str) -> Script:
-        """Start a Python script with Triptych's Python."""
-        return Script([*self.place.outside(), sys.executable, *words])
+    def python(self) -> Path:
+        """A program that runs Triptych's Python in the studio."""
+        path = self.folder / "python"
+        words = [*self.place.outside(), sys.executable]
+        path.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
+        path.chmod(0o755)
+        return path
 
     def ports(self) -> list[str]:
         """What can be connected."""
@@ -90,53 +94,27 @@ class Studio:
         return (self.folder / "log").read_text("utf-8", "replace")[-3000:]
 
 
-class Script:
-    """A running script that prints lines of JSON."""
-
-    def __init__(self, command: list[str]) -> None:
-        pipe = subprocess.PIPE
-        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
-        self.told: list[dict[str, Any]] = []
-        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self._lines.put(line)
-        self._lines.put("")
-
-    def ask(self, line: str = "") -> None:
-        """Send it a line."""
-        print(line, file=self.process.stdin, flush=True)
-
-    def wait(self, key: str, value: Any = None, seconds: float = 20) -> dict[str, Any]:
-        """The next line that has this key, and this value if one is given."""
-        while True:
-            line = self._lines.get(timeout=seconds)
-            assert line, f"the script ended with {self.process.wait()} before it told of {key}"
-            told = json.loads(line)
-            self.told.append(told)
-            if key in told and value in (None, told[key]):
-                return told
-
-    def close(self) -> None:
-        """End its input, and with it the script."""
-        self.process.communicate(timeout=20)
-
-
 class Synth:
-    """FluidSynth, dry, so that a note's beginning can be heard exactly."""
+    """FluidSynth, dry, so that a note's beginning is heard where it is."""
+
+    port = "synth:midi_00"
 
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
-        settings = "synth.reverb.active=0 synth.chorus.active=0 midi.jack.id=synth audio.jack.id=synth"
-        words = [word for setting in settings.split() for word in ("-o", setting)]
-        studio.start("fluidsynth", "-is", "-a", "jack", "-m", "jack", *words, SOUNDS)
-        until(lambda: any(p.startswith("synth:") for p in studio.ports()), "FluidSynth")
+        dry = ["-R", "0", "-C", "0"]
+        names = ["-o", "midi.jack.id=synth", "-o", "audio.jack.id=synth"]
+        studio.start("fluidsynth", "-is", "-a", "jack", "-m", "jack", *dry, *names, SOUNDS)
+        until(lambda: self.port in studio.ports(), "FluidSynth")
 
-    def ports(self) -> list[str]:
-        return [p for p in self.studio.ports() if p.startswith("synth")]
+    @contextmanager
+    def recorded(self, path: Path, seconds: int) -> Iterator[None]:
+        """Write what it plays to a WAVE file, from before the block on; so many seconds in all."""
+        sides = ["synth:left", "synth:right"]
+        words = ["-f", f"/host{path}", "-d", str(seconds), "-b", "16", *sides]
+        recorder = self.studio.start("jack_rec", *words)
+        until(lambda: any(p.startswith("jackrec") for p in self.studio.ports()), "the recorder")
+        yield
+        assert recorder.wait(seconds + 20) == 0, self.studio.said()
 
 
 class Ardour:
@@ -152,10 +130,10 @@ class Ardour:
         address = home / "osc_url"
         address.touch()  # it writes only to a file that it finds
         studio.start("ardour8-lua", f"/host{script}").wait(60)  # it may crash at its very end
-        session = self.folder / "take.ardour"
-        assert session.is_file(), studio.said()
+        self.session = self.folder / "take.ardour"
+        assert self.session.is_file(), studio.said()
         osc = '<Protocol name="Open Sound Control (OSC)" active='
-        session.write_text(session.read_text().replace(f'{osc}"0"', f'{osc}"1"'))
+        self.session.write_text(self.session.read_text().replace(f'{osc}"0"', f'{osc}"1"'))
         library = "/usr/lib/ardour8"
         paths = {"LD_LIBRARY_PATH": library, "ARDOUR_DLL_PATH": library}
         paths |= {"ARDOUR_DATA_PATH": "/usr/share/ardour8", "ARDOUR_CONFIG_PATH": "/etc/ardour8"}
@@ -165,7 +143,33 @@ class Ardour:
         until(address.read_text, "Ardour's OSC")
         port = re.findall(r":(\d+)", address.read_text())[-1]
         self.osc = SimpleUDPClient("127.0.0.1", int(port), timeout=5)
-        self.osc.send_message("/set_surface", [0, 31, 0, 0, 0, 0, 0])  # answers where we ask
+        # Strips are MIDI tracks only: ours is 1. Answers go to where the question came from.
+        self.tell("/set_surface", 0, 2, 0, 0, 0, 0, 0)
+
+    def tell(self, address: str, *values: int) -> None:
+        """Send a command."""
+        self.osc.send_message(address, values)
+
+    def stop(self, sample: int = 0) -> None:
+        """Stand at a sample."""
+        self.tell("/transport_stop")
+        until(lambda: self.ask("/transport_speed") == 0, "Ardour's stop")
+        self.tell("/locate", sample, 0)
+        until(lambda: self.ask("/transport_frame") == sample, f"sample {sample} in Ardour")
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Record on the track from the beginning on, for as long as the block."""
+        self.stop()
+        self.tell("/strip/recenable", 1, 1)
+        until(lambda: self.strip()[-1] == 1, "the track's arming")
+        self.tell("/rec_enable_toggle")
+        until(lambda: self.ask("/record_enabled") == 1, "Ardour's recording")
+        self.tell("/transport_play")
+        yield
+        self.stop()
+        self.tell("/save_state")  # the file's times are true only from then on
+        until(lambda: "<Region " in self.session.read_text("utf-8"), "Ardour's region")
 
     def ask(self, address: str) -> Any:
         """The answer to a question."""
@@ -175,6 +179,27 @@ class Ardour:
             if message.address == address:
                 return message.params[0]
         raise AssertionError(f"Ardour does not answer {address}: {self.studio.said()}")
+
+    def strip(self) -> list[Any]:
+        """What it tells of our track."""
+        self.tell("/strip/list")
+        while data := self.osc.receive():
+            if data.startswith(b"#reply"):  # no address for python-osc
+                data = data.replace(b"#", b"/", 1)
+                if len(told := OscMessage(data).params) > 4:
+                    return told
+        raise AssertionError(f"Ardour tells of no track: {self.studio.said()}")
+
+    def recorded(self) -> list[tuple[float, int, int]]:
+        """The beginning (beats), pitch and velocity of each note in the file of the last take."""
+        names = re.findall(r'<Source name="([^"]+[.]mid)"', self.session.read_text("utf-8"))
+        [path] = self.folder.rglob(f"midifiles/{names[-1]}")
+        file, at, notes = mido.MidiFile(path), 0, []
+        for message in file.tracks[0]:
+            at += message.time
+            if message.type == "note_on" and message.velocity:
+                notes.append((at / file.ticks_per_beat, message.note, message.velocity))
+        return notes
 
 
 def until(true: Callable[[], object], what: str, seconds: float = 30) -> None:
