@@ -77,8 +77,10 @@ def jack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[studio.Studio]:
     roots.need("JACK")
     roots.Root().install(studio.PACKAGES)
     place = roots.Lasting()
-    yield studio.Studio(place, tmp_path_factory.mktemp("studio"))
-    place.close()
+    try:
+        yield studio.Studio(place, tmp_path_factory.mktemp("studio"))
+    finally:
+        place.close()
 
 
 @pytest.fixture(scope="session")

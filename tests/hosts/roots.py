@@ -73,7 +73,8 @@ class Root:
         if stamp.exists():
             return
         shutil.copy("/etc/resolv.conf", self.root / "etc/resolv.conf")
-        take = f"apt-get update && apt-get install -y --no-install-recommends {packages}"
+        quick = "-o Dpkg::Options::=--force-unsafe-io --no-install-recommends"
+        take = f"apt-get update && apt-get install -y {quick} {packages}"
         done = self.enter("sh", "-c", f"{take} && {then}")
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
         stamp.touch()

@@ -93,6 +93,10 @@ class Studio:
         """The end of the log."""
         return (self.folder / "log").read_text("utf-8", "replace")[-3000:]
 
+    def losses(self) -> int:
+        """How often JACK did not get the machine in time, and its clock lost some."""
+        return (self.folder / "log").read_text("utf-8", "replace").count("XRun")
+
 
 class Synth:
     """FluidSynth, dry, so that a note's beginning is heard where it is."""
@@ -161,15 +165,16 @@ class Ardour:
     def recording(self) -> Iterator[None]:
         """Record on the track from the beginning on, for as long as the block."""
         self.stop()
+        known = self.takes()
         self.tell("/strip/recenable", 1, 1)
         until(lambda: self.strip()[-1] == 1, "the track's arming")
-        self.tell("/rec_enable_toggle")
+        self.tell("/rec_enable_toggle")  # Ardour leaves it when it stops
         until(lambda: self.ask("/record_enabled") == 1, "Ardour's recording")
         self.tell("/transport_play")
         yield
         self.stop()
         self.tell("/save_state")  # the file's times are true only from then on
-        until(lambda: "<Region " in self.session.read_text("utf-8"), "Ardour's region")
+        until(lambda: self.takes() != known, "Ardour's take")
 
     def ask(self, address: str) -> Any:
         """The answer to a question."""
@@ -190,10 +195,13 @@ class Ardour:
                     return told
         raise AssertionError(f"Ardour tells of no track: {self.studio.said()}")
 
+    def takes(self) -> list[str]:
+        """The files of the saved session's takes."""
+        return re.findall(r'<Source name="([^"]+[.]mid)"', self.session.read_text("utf-8"))
+
     def recorded(self) -> list[tuple[float, int, int]]:
         """The beginning (beats), pitch and velocity of each note in the file of the last take."""
-        names = re.findall(r'<Source name="([^"]+[.]mid)"', self.session.read_text("utf-8"))
-        [path] = self.folder.rglob(f"midifiles/{names[-1]}")
+        [path] = self.folder.rglob(f"midifiles/{self.takes()[-1]}")
         file, at, notes = mido.MidiFile(path), 0, []
         for message in file.tracks[0]:
             at += message.time
