@@ -9,6 +9,7 @@ continue, stop and the song position in sixteenths.
 from __future__ import annotations
 
 import math
+from collections import deque
 
 SLOWEST, FASTEST = 1.0, 999.0  # quarter notes a minute
 PPQN = 24  # MIDI clocks a quarter note
@@ -18,10 +19,12 @@ _CLOCKS_PER_SIXTEENTH = PPQN // 4
 _LAST_POSITION = 0x3FFF  # sixteenths: 14 bits
 _SILENCE = 0.25  # seconds without a clock after which the master is lost
 # The least squares line reaches back over about four beats, longer than which no player's tempo is
-# one number, and after a change of tempo over a quarter of a beat.
-_LONG, _SHORT = 4 * PPQN, PPQN // 4
-_STEP, _STEPS = 2.5, 3  # so many deviations off, so often in turn and to one side, is a new tempo
-_JITTER = 0.1  # clocks: the deviation that is expected of a master as yet unknown
+# one number; after a change of tempo over as many clocks as it took to see it, within these.
+_LONG, _FEWEST, _MOST = 4 * PPQN, 3, PPQN
+# The mean error over so many clocks betrays a new tempo when it is above one deviation, where a
+# single clock counts for four at most.
+_MEAN_OVER, _STRAY = 12, 4.0
+_JITTER, _LEAST = 0.1, 0.005  # clocks: the deviation of a master as yet unknown, and at least
 
 
 class Clock:
@@ -123,9 +126,9 @@ class ClockSlave(Clock):
 
     The filter is a second-order delay-locked loop (Adriaensen 2005, "Using a DLL to filter time").
     Its gains begin as those of a least squares line through all clocks so far, which no fixed
-    bandwidth can match over the first beats, and stop narrowing after four beats. They widen when
-    clock after clock is off to the same side: the tempo has changed. With evenly distributed jitter
-    over a tenth of an interval the error after two beats is 0.03 % (one deviation).
+    bandwidth can match over the first beats, and stop narrowing after four beats. When the clocks
+    are off to one side in the mean, the tempo has changed, and the line begins there. With jitter evenly distributed
+    over a tenth of an interval, the tempo's error after two beats is 0.03 % (root mean square).
     """
 
     def __init__(self, tempo: float = 120.0, metre: tuple[int, int] = (4, 4)) -> None:
@@ -143,7 +146,8 @@ class ClockSlave(Clock):
 
     def poll(self, time: float) -> None:
         """See whether the master is lost: silent for 1/4 s, and for longer than two clocks."""
-        if self._length < 0 or time - self._heard <= max(_SILENCE, 2 * self._period):
+        longest = 2 * self._period if self.valid else 60.0 / SLOWEST / PPQN
+        if self._length < 0 or time - self._heard <= max(_SILENCE, longest):
             return
         self._forget()
         if self._playing:
@@ -198,7 +202,9 @@ class ClockSlave(Clock):
         self._length = -1  # of the line that the filter amounts to, in clocks
         self._filtered = 0.0
         self._variance = _JITTER**2  # of the clocks' jitter, in squared clocks
-        self._off = 0  # clocks in turn that were far off; negative when they were early
+        self._off = 0.0  # the mean error, in deviations
+        self._one_side = 0  # clocks in turn that were late, or else early
+        self._recent: deque[float] = deque(maxlen=_MOST + 1)
 
     @property
     def _period(self) -> float:
@@ -207,6 +213,7 @@ class ClockSlave(Clock):
     def _filter(self, time: float) -> None:
         """Move `_filtered`, the time of this clock without its jitter, and the tempo."""
         self._length = min(self._length + 1, _LONG)
+        self._recent.append(time)
         if self._length == 0:
             self._filtered = time
             return
@@ -214,27 +221,39 @@ class ClockSlave(Clock):
         expected = self._filtered + period
         error = time - expected
         if self._begun and abs(error) > period / 4:  # masters may begin their clocks anew
-            self._length = min(self._length, _SHORT)
+            self._length = min(self._length, _MOST)
             self._filtered = time
-            return
-        if self._length > 1:
-            self._watch(error / period)
-        n = self._length
-        self._filtered = expected + error * 2 * (2 * n + 1) / ((n + 1) * (n + 2))
-        self._tempo = _limited(60.0 / PPQN / max(period + error * 6 / ((n + 1) * (n + 2)), 1e-9))
-
-    def _watch(self, error: float) -> None:
-        """Widen the gains where `error` (clocks) shows that the tempo has changed."""
-        deviation = math.sqrt(self._variance)
-        if abs(error) <= _STEP * deviation:
-            self._off = 0
+            self._recent.clear()
+        elif len(self._recent) > _FEWEST and self._changed(error / period):
+            self._fit()
         else:
-            late = error > 0
-            self._off = (max(self._off, 0) + 1) if late else (min(self._off, 0) - 1)
-            if abs(self._off) >= _STEPS:
-                self._length, self._off = min(self._length, _SHORT), 0
-        limited = min(abs(error), 3 * deviation)  # a change of tempo is no jitter
-        self._variance += (max(limited, 0.005) ** 2 - self._variance) / PPQN
+            n = self._length
+            self._filtered = expected + error * 2 * (2 * n + 1) / ((n + 1) * (n + 2))
+            self._set_period(period + error * 6 / ((n + 1) * (n + 2)))
+
+    def _changed(self, error: float) -> bool:
+        """Whether the errors (clocks) up to this one show that the tempo is another."""
+        deviation = math.sqrt(self._variance)
+        limited = min(max(error / deviation, -_STRAY), _STRAY)
+        self._one_side = self._one_side + 1 if limited * self._off > 0 else 1
+        self._off += (limited - self._off) / _MEAN_OVER
+        self._variance += (max(limited**2 * self._variance, _LEAST**2) - self._variance) / PPQN
+        return abs(self._off) > 1
+
+    def _fit(self) -> None:
+        """Begin the line anew with the clocks since the errors went to one side."""
+        length = min(max(self._one_side, _FEWEST), len(self._recent) - 1)
+        recent = list(self._recent)[-length - 1 :]
+        middle = length / 2
+        mean = sum(recent) / len(recent)
+        over = sum((i - middle) ** 2 for i in range(len(recent)))
+        slope = sum((i - middle) * time for i, time in enumerate(recent)) / over
+        self._length, self._off, self._one_side = length, 0.0, 0
+        self._filtered = mean + slope * middle
+        self._set_period(slope)
+
+    def _set_period(self, period: float) -> None:
+        self._tempo = _limited(60.0 / PPQN / max(period, 1e-9))
 
 
 class ClockMaster:

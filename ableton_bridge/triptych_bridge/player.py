@@ -71,7 +71,7 @@ class Player:
             self._output = ports.open_output(wanted.output, wanted.name)
         if wanted.input is not None:
             own = self._output.name if self._output else None
-            self._input = ports.open_input(self._hear, wanted.input, wanted.name, own)
+            self._input = ports.open_input(self.hear, wanted.input, wanted.name, own)
         self._tell(
             protocol.Ready(
                 self._output.name if self._output else None,
@@ -167,8 +167,8 @@ class Player:
 
     # ------------------------------------------------------------------------- what comes in
 
-    def _hear(self, data: bytes) -> None:
-        """Called from the port's own thread."""
+    def hear(self, data: bytes) -> None:
+        """Take bytes of the MIDI input; from any thread, which the port has its own of."""
         self.inbox.put(_Incoming(time.perf_counter(), data))
 
     def _take(self, item: protocol.Command | _Incoming) -> None:
