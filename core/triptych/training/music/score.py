@@ -183,6 +183,7 @@ def graphs(net: EventNet) -> dict[str, export.GraphExport]:
                 **{k: {1: "n"} for k in ("memory", "after")},
             },
             [steps(1), steps(3), steps(8)],
+            named=True,
         ),
         "heads": export.GraphExport(
             net.heads,
@@ -190,6 +191,7 @@ def graphs(net: EventNet) -> dict[str, export.GraphExport]:
             list(FIELDS),
             {k: {0: "n"} for k in ("context", "chosen", "place", *FIELDS)},
             [draws(1), draws(3), draws(8)],
+            named=True,
         ),
     }
 
