@@ -26,7 +26,7 @@ TOLERANCE = 1e-4  # beats: Live's times travel as 32-bit floats
 EARLIEST, LATEST = -8192.0, 8192.0  # beats that a clip's notes may start at
 
 _CHUNK = 250  # notes in one order: 5 kB, well below osc_client.LARGEST
-_PAGE = 200  # notes that a page is to hold; from 438 on an answer is too long
+_PAGE = 150  # notes that a page is to hold; from 438 on an answer is too long
 _FIRST_PAGE = 16.0  # beats
 _MOST = 300  # notes in an answer that are asked for at once
 _LEAST_PAGE = 1 / 64  # beats; below, a page is divided by pitch
@@ -335,27 +335,27 @@ class Clips:
 
         `end` is the beat up to which most are, `likely` how many there may be (0: not known).
         """
-        if likely <= _MOST:
-            with contextlib.suppress(CutShort):
-                whole_clip = self._window(track, scene, (0, 128), EARLIEST, LATEST - EARLIEST)
-                return sorted(whole_clip, key=_by_start)
-        notes: list[Note] = []
-        start, span = EARLIEST, -EARLIEST
+        # Seldom is anything before the start or behind the end: few pages do for most clips.
+        first = LATEST if 0 < likely <= _MOST else _FIRST_PAGE
+        try:
+            notes = self._window(track, scene, (0, 128), EARLIEST, first - EARLIEST)
+            start = first
+        except CutShort:
+            notes = self._page(track, scene, (0, 128), EARLIEST, -EARLIEST)
+            start = 0.0
+        span = _FIRST_PAGE
         while start < LATEST:
-            if progress is not None and start >= 0:
+            if progress is not None:
                 progress(min(start / max(end, 1.0), 1.0), "reading")
-            span = min(span, LATEST - start)
+            if start >= end:
+                span = LATEST - start
             page = self._page(track, scene, (0, 128), start, span)
             notes += page
             start += span
-            if start >= end:  # what lies behind the end is seldom much
-                span = LATEST - start
-            elif start == 0:
-                span = _FIRST_PAGE
-            else:  # a power of two, so that the windows' limits are exact as 32-bit floats
-                wanted = _PAGE / max(len(page), 1)
-                span *= 2.0 ** min(max(math.floor(math.log2(wanted)), -3), 3)
-                span = max(span, _LEAST_PAGE)
+            # Powers of two, so that the windows' limits are exact as 32-bit floats.
+            growth = math.floor(math.log2(_PAGE / max(len(page), 1)))
+            span = max(span * 2.0 ** min(max(growth, -3), 3), _LEAST_PAGE)
+            span = min(span, LATEST - start)
         return sorted(notes, key=_by_start)
 
     def _page(

@@ -12,6 +12,7 @@ from __future__ import annotations
 import bisect
 import re
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,10 +21,10 @@ from typing import Any
 
 from pythonosc.osc_bundle import OscBundle
 from pythonosc.osc_message import OscMessage, ParseError
-from pythonosc.osc_message_builder import OscMessageBuilder
 
 LARGEST = 9216  # bytes of a datagram (macOS)
-SCALES = ("Major", "Minor", "Dorian", "Mixolydian", "Lydian", "Phrygian", "Locrian")
+Handler = Callable[[tuple[Any, ...]], Any]
+NUMBER = (int, float)
 
 
 class Vector(list[Any]):
@@ -39,7 +40,7 @@ class Vector(list[Any]):
 class Clip:
     def __init__(self, length: float, midi: bool = True) -> None:
         self.name, self.color, self.muted, self.legato = "", 0x1A2F96, False, False
-        self.looping, self.loop_start, self.loop_end = True, 0.0, length
+        self.looping, self._loop = True, [0.0, length]
         self.start_marker, self.end_marker = 0.0, length
         self.launch_quantization, self.velocity_amount = 0, 0.0
         self.is_midi_clip, self.is_audio_clip = midi, not midi
@@ -51,9 +52,29 @@ class Clip:
         return self.loop_end - self.loop_start
 
     @property
-    def notes(self) -> list[tuple[int, float, float, float, bool]]:
+    def loop_start(self) -> float:
+        return self._loop[0]
+
+    @loop_start.setter
+    def loop_start(self, value: float) -> None:
+        if value >= self.loop_end:
+            raise RuntimeError("Invalid loop start")
+        self._loop[0] = value
+
+    @property
+    def loop_end(self) -> float:
+        return self._loop[1]
+
+    @loop_end.setter
+    def loop_end(self, value: float) -> None:
+        if value <= self.loop_start:
+            raise RuntimeError("Invalid loop end")
+        self._loop[1] = value
+
+    @property
+    def notes(self) -> list[tuple[Any, ...]]:
         """All notes, sorted by pitch and start."""
-        return [(p, *note) for p in sorted(self.pitches) for note in self.pitches[p]]  # type: ignore[misc]
+        return [(p, *note) for p in sorted(self.pitches) for note in self.pitches[p]]
 
     def fire(self) -> None:
         self.is_playing = True
@@ -63,8 +84,9 @@ class Clip:
 
     def add_new_notes(self, notes: list[tuple[Any, ...]]) -> None:
         for pitch, start, duration, velocity, mute in notes:
-            checked(pitch, int), checked(start, float), checked(duration, float)
-            checked(velocity, int, float), checked(mute, int)
+            types = (pitch, int), (start, float), (duration, float), (mute, int)
+            for value, kind in (*types, (velocity, NUMBER)):
+                checked(value, kind)
             if not 0 <= pitch <= 127 or duration <= 0 or not 1 <= velocity <= 127:
                 raise RuntimeError("Invalid note")
             held = self.pitches.setdefault(pitch, [])
@@ -100,8 +122,8 @@ class Clip:
 
     @staticmethod
     def check_window(pitch: Any, pitches: Any, start: Any, span: Any) -> None:
-        checked(pitch, int), checked(pitches, int)
-        checked(start, int, float), checked(span, int, float)
+        for value, kind in (pitch, int), (pitches, int), (start, NUMBER), (span, NUMBER):
+            checked(value, kind)
 
     def duplicate_loop(self) -> None:
         length = self.length
@@ -112,6 +134,7 @@ class Clip:
     def copy(self) -> Clip:
         made = Clip(0.0)
         made.__dict__.update(self.__dict__)
+        made._loop = list(self._loop)
         made.pitches = {p: [list(note) for note in held] for p, held in self.pitches.items()}
         return made
 
@@ -131,7 +154,7 @@ class Slot:
         return self.clip is not None
 
     def create_clip(self, length: Any) -> None:
-        checked(length, int, float)
+        checked(length, NUMBER)
         if not self.midi:
             raise RuntimeError("Clips can only be created on MIDI tracks.")
         if self.clip:
@@ -190,7 +213,7 @@ class Song:
 
     @tempo.setter
     def tempo(self, value: Any) -> None:
-        checked(value, int, float)
+        checked(value, NUMBER)
         if not 20 <= value <= 999:
             raise RuntimeError("Invalid tempo")
         self._tempo = float(value)
@@ -231,10 +254,32 @@ class Song:
             track.clip_slots.insert(at, Slot(track.has_midi_input))
 
 
-def checked(value: Any, *kinds: type) -> None:
+def checked(value: Any, kinds: type | tuple[type, ...]) -> None:
     """Live's functions take only the types that they are declared with."""
     if not isinstance(value, kinds):
         raise TypeError("Python argument types did not match C++ signature")
+
+
+def encoded(address: str, arguments: tuple[Any, ...]) -> bytes:
+    """An OSC message; not by python-osc, so that the client's own encoding is no measure of it."""
+    tags, form, values = ",", ">", []
+    for value in arguments:
+        if value is None or isinstance(value, bool):
+            tags += "N" if value is None else "T" if value else "F"
+        elif isinstance(value, str):
+            text = padded(value)
+            tags, form = tags + "s", f"{form}{len(text)}s"
+            values.append(text)
+        else:
+            tag = "i" if isinstance(value, int) else "f"
+            tags, form = tags + tag, form + tag
+            values.append(value)
+    return padded(address) + padded(tags) + struct.pack(form, *values)
+
+
+def padded(text: str) -> bytes:
+    data = text.encode() + b"\0"
+    return data + bytes(-len(data) % 4)
 
 
 SONG_METHODS = (
@@ -402,10 +447,7 @@ class AbletonDouble:
     def _send(
         self, address: str, arguments: tuple[Any, ...], to: tuple[str, int] | None = None
     ) -> None:
-        builder = OscMessageBuilder(address)
-        for argument in arguments:
-            builder.add_arg(argument)
-        packet = builder.build().dgram
+        packet = encoded(address, arguments)
         self.longest = max(self.longest, len(packet))
         if len(packet) > LARGEST:
             raise OSError(40, "Message too long")
@@ -429,121 +471,92 @@ class AbletonDouble:
             self._beat = beat
             self._send("/live/song/get/beat", (beat,))
 
-    def _start(self, address: str, ids: tuple[Any, ...], value: Callable[[], Any]) -> None:
-        self._listeners[address, ids] = [value, value()]
-        self._send(address, (*ids, value()))
-
-    def _stop(self, address: str, ids: tuple[Any, ...]) -> None:
-        self._listeners.pop((address, ids), None)
-
-    def _get(self, target: Any, name: str, given: tuple[Any, ...]) -> tuple[Any, ...]:
-        value = getattr(target, name)
-        return (value, *given) if self.echo else (value,)
-
-    def _built(self) -> Iterator[tuple[str, Callable[[tuple[Any, ...]], Any]]]:
+    def _built(self) -> Iterator[tuple[str, Handler]]:
         """Every address with what it does."""
         song = self.song
         yield "/live/test", lambda given: self._send("/live/test", ("ok",))
         yield "/live/application/get/version", lambda given: self.version
         for name in SONG_METHODS:
-            yield f"/live/song/{name}", lambda given, n=name: getattr(song, n)(*given)
+            yield f"/live/song/{name}", partial(self._call, "song", name)
         for name in (*SONG_READ, *SONG_WRITE):
-            address = f"/live/song/get/{name}"
-            yield address, lambda given, n=name: self._get(song, n, given)
-            yield (
-                f"/live/song/start_listen/{name}",
-                lambda given, n=name, a=address: self._start(a, given, lambda: getattr(song, n)),
-            )
-            yield (
-                f"/live/song/stop_listen/{name}",
-                lambda given, a=address: self._stop(a, given),
-            )
+            yield f"/live/song/get/{name}", partial(self._get, "song", name)
+            yield f"/live/song/start_listen/{name}", partial(self._start, "song", name)
+            yield f"/live/song/stop_listen/{name}", partial(self._stop, "song", name)
         for name in SONG_WRITE:
-            yield f"/live/song/set/{name}", lambda given, n=name: setattr(song, n, given[0])
+            yield f"/live/song/set/{name}", partial(self._set, "song", name)
         yield "/live/song/start_listen/beat", lambda given: self._listen_beat(True)
         yield "/live/song/stop_listen/beat", lambda given: self._listen_beat(False)
         yield "/live/song/get/num_tracks", lambda given: (len(song.tracks),)
         yield "/live/song/get/num_scenes", lambda given: (len(song.scenes),)
         yield "/live/song/get/track_names", self._track_names
         yield "/live/song/get/track_data", self._track_data
-        yield from self._built_of_tracks()
-        yield from self._built_of_clips()
+        for name in (*TRACK_READ, *TRACK_WRITE):
+            yield f"/live/track/get/{name}", partial(self._get, "track", name)
+        for name in TRACK_WRITE:
+            yield f"/live/track/set/{name}", partial(self._set, "track", name)
+        for name in ("name", "length", "color"):
+            yield f"/live/track/get/clips/{name}", partial(self._clips_of_track, name)
+        for name in ("create_clip", "delete_clip", "fire", "stop"):
+            yield f"/live/clip_slot/{name}", partial(self._call, "clip_slot", name)
+        for name in ("has_clip", "is_group_slot", "is_playing", "is_triggered"):
+            yield f"/live/clip_slot/get/{name}", partial(self._get, "clip_slot", name)
+            yield f"/live/clip_slot/start_listen/{name}", partial(self._start, "clip_slot", name)
+            yield f"/live/clip_slot/stop_listen/{name}", partial(self._stop, "clip_slot", name)
+        yield "/live/clip_slot/duplicate_clip_to", self._duplicate
+        for name in CLIP_METHODS:
+            yield f"/live/clip/{name}", partial(self._call, "clip", name)
+        for name in (*CLIP_READ, *CLIP_WRITE):
+            yield f"/live/clip/get/{name}", partial(self._get, "clip", name)
+        for name in CLIP_WRITE:
+            yield f"/live/clip/set/{name}", partial(self._set, "clip", name)
+        yield "/live/clip/get/notes", self._get_notes
+        yield "/live/clip/add/notes", self._add_notes
+        yield "/live/clip/remove/notes", self._remove_notes
         yield "/live/view/get/selected_clip", lambda given: tuple(song.selected)
         yield "/live/view/get/selected_track", lambda given: (song.selected[0],)
         yield "/live/view/get/selected_scene", lambda given: (song.selected[1],)
         yield "/live/view/set/selected_clip", self._select
 
-    def _built_of_tracks(self) -> Iterator[tuple[str, Callable[[tuple[Any, ...]], Any]]]:
-        def on_track(given: tuple[Any, ...]) -> Track:
-            found: Track = self.song.tracks[int(given[0])]
-            return found
-
-        for name in (*TRACK_READ, *TRACK_WRITE):
-            yield (
-                f"/live/track/get/{name}",
-                lambda given, n=name: (int(given[0]), *self._get(on_track(given), n, given[1:])),
-            )
-        for name in TRACK_WRITE:
-            yield (
-                f"/live/track/set/{name}",
-                lambda given, n=name: setattr(on_track(given), n, given[1]),
-            )
-        for name in ("name", "length", "color"):
-            yield (
-                f"/live/track/get/clips/{name}",
-                lambda given, n=name: (
-                    int(given[0]),
-                    *(getattr(slot.clip, n, None) for slot in on_track(given).clip_slots),
-                ),
-            )
-
-    def _built_of_clips(self) -> Iterator[tuple[str, Callable[[tuple[Any, ...]], Any]]]:
-        def slot(given: tuple[Any, ...]) -> Slot:
-            return self.slot(int(given[0]), int(given[1]))
-
-        def ids(given: tuple[Any, ...]) -> tuple[int, int]:
-            return int(given[0]), int(given[1])
-
-        for name in ("create_clip", "delete_clip", "fire", "stop"):
-            yield (
-                f"/live/clip_slot/{name}",
-                lambda given, n=name: getattr(slot(given), n)(*given[2:]),
-            )
-        for name in ("has_clip", "is_group_slot", "is_playing", "is_triggered"):
-            address = f"/live/clip_slot/get/{name}"
-            yield (
-                address,
-                lambda given, n=name: (*ids(given), *self._get(slot(given), n, given[2:])),
-            )
-            yield f"/live/clip_slot/start_listen/{name}", partial(self._listen_slot, name)
-        yield "/live/clip_slot/duplicate_clip_to", self._duplicate
-        for name in CLIP_METHODS:
-            yield f"/live/clip/{name}", lambda given, n=name: getattr(slot(given).clip, n)()
-        for name in (*CLIP_READ, *CLIP_WRITE):
-            yield (
-                f"/live/clip/get/{name}",
-                lambda given, n=name: (*ids(given), *self._get(slot(given).clip, n, given[2:])),
-            )
-        for name in CLIP_WRITE:
-            yield (
-                f"/live/clip/set/{name}",
-                lambda given, n=name: self._set_clip(slot(given), n, given),
-            )
-        yield (
-            "/live/clip/get/notes",
-            lambda given: (*ids(given), *self._notes_of(slot(given).clip, given[2:])),
-        )
-        yield "/live/clip/add/notes", lambda given: self._add(slot(given).clip, given[2:])
-        yield (
-            "/live/clip/remove/notes",
-            lambda given: slot(given).clip.remove_notes_extended(  # type: ignore[union-attr]
-                *self._window("remove", given[2:])
-            ),
-        )
-
-    def _listen_slot(self, name: str, given: tuple[Any, ...]) -> None:
+    def _target(
+        self, kind: str, given: tuple[Any, ...]
+    ) -> tuple[Any, tuple[int, ...], tuple[Any, ...]]:
+        """What an address is about, the ids that are echoed, and the other arguments."""
+        if kind == "song":
+            return self.song, (), given
+        if kind == "track":
+            return self.song.tracks[int(given[0])], (int(given[0]),), given[1:]
         slot = self.slot(int(given[0]), int(given[1]))
-        self._start(f"/live/clip_slot/get/{name}", given, partial(getattr, slot, name))
+        target = slot if kind == "clip_slot" else slot.clip
+        return target, (int(given[0]), int(given[1])), given[2:]
+
+    def _call(self, kind: str, name: str, given: tuple[Any, ...]) -> None:
+        target, _, rest = self._target(kind, given)
+        getattr(target, name)(*rest)
+
+    def _get(self, kind: str, name: str, given: tuple[Any, ...]) -> tuple[Any, ...]:
+        target, ids, rest = self._target(kind, given)
+        value = getattr(target, name)
+        return (*ids, value, *rest) if self.echo else (*ids, value)
+
+    def _set(self, kind: str, name: str, given: tuple[Any, ...]) -> None:
+        target, _, rest = self._target(kind, given)
+        before = getattr(target, name)
+        kinds = {float: NUMBER, bool: (bool, int), int: (int,), str: (str,)}
+        checked(rest[0], kinds[type(before)])
+        setattr(target, name, type(before)(rest[0]))
+
+    def _start(self, kind: str, name: str, given: tuple[Any, ...]) -> None:
+        target, _, _ = self._target(kind, given)
+        address, value = f"/live/{kind}/get/{name}", getattr(target, name)
+        self._listeners[address, given] = [partial(getattr, target, name), value]
+        self._send(address, (*given, value))
+
+    def _stop(self, kind: str, name: str, given: tuple[Any, ...]) -> None:
+        self._listeners.pop((f"/live/{kind}/get/{name}", given), None)
+
+    def _clips_of_track(self, name: str, given: tuple[Any, ...]) -> tuple[Any, ...]:
+        track, ids, _ = self._target("track", given)
+        return (*ids, *(getattr(slot.clip, name, None) for slot in track.clip_slots))
 
     def _listen_beat(self, on: bool) -> None:
         self._beat = int(self.song.current_song_time) if on else None
@@ -579,21 +592,6 @@ class AbletonDouble:
         self.slot(given[2], given[3]).clip = source.copy()
 
     @staticmethod
-    def _set_clip(slot: Slot, name: str, given: tuple[Any, ...]) -> None:
-        clip, value = slot.clip, given[2]
-        if clip is None:
-            raise AttributeError(f"'NoneType' object has no attribute '{name}'")
-        before = getattr(clip, name)
-        checked(value, *((int, float) if isinstance(before, float) else (type(before), int)))
-        if name == "name":
-            checked(value, str)
-        if (name == "loop_end" and value <= clip.loop_start) or (
-            name == "loop_start" and value >= clip.loop_end
-        ):
-            raise RuntimeError("Invalid loop position")
-        setattr(clip, name, type(before)(value))
-
-    @staticmethod
     def _window(order: str, given: tuple[Any, ...]) -> tuple[Any, ...]:
         if len(given) not in (0, 4):
             raise ValueError(
@@ -602,15 +600,19 @@ class AbletonDouble:
             )
         return given or (0, 127, -8192, 16384)
 
-    def _notes_of(self, clip: Clip | None, given: tuple[Any, ...]) -> list[Any]:
-        window = self._window("get", given)
-        notes = clip.get_notes_extended(*window)  # type: ignore[union-attr]
-        return [value for note in notes for value in note]
+    def _get_notes(self, given: tuple[Any, ...]) -> tuple[Any, ...]:
+        clip, ids, rest = self._target("clip", given)
+        notes = clip.get_notes_extended(*self._window("get", rest))
+        return (*ids, *(value for note in notes for value in note))
 
-    @staticmethod
-    def _add(clip: Clip | None, given: tuple[Any, ...]) -> None:
+    def _remove_notes(self, given: tuple[Any, ...]) -> None:
+        clip, _, rest = self._target("clip", given)
+        clip.remove_notes_extended(*self._window("remove", rest))
+
+    def _add_notes(self, given: tuple[Any, ...]) -> None:
+        clip, _, rest = self._target("clip", given)
         notes = []
-        for first in range(0, len(given), 5):
-            pitch, start, duration, velocity, mute = given[first : first + 5]
+        for first in range(0, len(rest), 5):
+            pitch, start, duration, velocity, mute = rest[first : first + 5]
             notes.append((pitch, start, duration, velocity, mute))
-        clip.add_new_notes(notes)  # type: ignore[union-attr]
+        clip.add_new_notes(notes)
