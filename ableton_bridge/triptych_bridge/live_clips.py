@@ -26,7 +26,7 @@ TOLERANCE = 1e-4  # beats: Live's times travel as 32-bit floats
 EARLIEST, LATEST = -8192.0, 8192.0  # beats that a clip's notes may start at
 
 _CHUNK = 250  # notes in one order: 5 kB, well below osc_client.LARGEST
-_PAGE = 150  # notes that a page is to hold; from 438 on an answer is too long
+_PAGE = 200  # notes that a page is to hold; from 438 on an answer is too long
 _FIRST_PAGE = 16.0  # beats
 _MOST = 300  # notes in an answer that are asked for at once
 _LEAST_PAGE = 1 / 64  # beats; below, a page is divided by pitch
@@ -64,13 +64,14 @@ class Clip:
 
 @dataclass(frozen=True)
 class Written:
-    """A clip that was written, as Live holds it.
+    """A clip that was written, as Live holds it; `length` is the one asked for.
 
     Of the notes given, `shortened` were cut where the same pitch begins again, and `replaced` left
     out as the same pitch begins at the same time.
     """
 
     clip: Clip
+    length: float
     shortened: int = 0
     replaced: int = 0
 
@@ -190,7 +191,9 @@ class Clips:
         except BaseException:
             old = written.clip
             with contextlib.suppress(UserError):
-                self._write_at(track, scene, _Plan(old.notes, old.length, old.name, old.loop), None)
+                self._write_at(
+                    track, scene, _Plan(old.notes, written.length, old.name, old.loop), None
+                )
             raise
 
     def _place(self, track: int | None, scene: int) -> tuple[int, int]:
@@ -239,7 +242,7 @@ class Clips:
         tell(1.0, "written")
         notes = tuple(plan.fitted.notes)
         clip = Clip(track, scene, plan.name, number(length, 0), plan.loop, True, notes)
-        return Written(clip, plan.fitted.shortened, plan.fitted.replaced)
+        return Written(clip, plan.length, plan.fitted.shortened, plan.fitted.replaced)
 
     def _create(self, track: int, scene: int, length: float, mark: str) -> None:
         """An empty clip that is marked as ours. One order: a slot that is taken ends it there."""
@@ -352,9 +355,9 @@ class Clips:
             page = self._page(track, scene, (0, 128), start, span)
             notes += page
             start += span
-            # Powers of two, so that the windows' limits are exact as 32-bit floats.
-            growth = math.floor(math.log2(_PAGE / max(len(page), 1)))
-            span = max(span * 2.0 ** min(max(growth, -3), 3), _LEAST_PAGE)
+            span *= min(max(_PAGE / max(len(page), 1), 1 / 8), 8.0)
+            # Such multiples are exact as 32-bit floats: no note falls between two windows.
+            span = max(math.floor(span / _LEAST_PAGE), 1) * _LEAST_PAGE
             span = min(span, LATEST - start)
         return sorted(notes, key=_by_start)
 

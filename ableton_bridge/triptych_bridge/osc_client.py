@@ -15,11 +15,11 @@ import logging
 import os
 import random
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Sequence
 
-from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
 from pythonosc.osc_message_builder import OscMessageBuilder
 from pythonosc.osc_packet import OscPacket
 
@@ -33,6 +33,7 @@ TIMEOUT = 0.4  # seconds: four of Live's ticks
 LARGEST = 9216  # bytes: the largest datagram that macOS sends unless it is told otherwise
 RENEWAL = 10.0  # seconds after which listeners are asked for anew, as Live may have lost them
 
+_BUNDLE = struct.pack(">8sQ", b"#bundle", 1)  # to be executed at once
 _FENCE = "/live/song/get/metronome"
 _MOST_SENDS = 6  # of one question, when parts of its answer get lost
 _IDS = {"clip": 2, "clip_slot": 2, "track": 1, "scene": 1}  # leading arguments that are echoed
@@ -81,7 +82,9 @@ class OscClient:
             if os.name == "nt":  # else Windows lets two programs share the port
                 exclusive = getattr(socket, "SO_EXCLUSIVEADDRUSE", -5)
                 self._socket.setsockopt(socket.SOL_SOCKET, exclusive, 1)
-            self._socket.bind(("", reply_port))
+            # A wildcard where Live is near would only make firewalls ask.
+            near = self._there[0].startswith("127.")
+            self._socket.bind((self._there[0] if near else "", reply_port))
         except OSError as error:
             self._socket.close()
             raise UserError(
@@ -319,10 +322,8 @@ def _datagram(messages: Sequence[Message]) -> bytes:
         builder = OscMessageBuilder(address)
         for argument in arguments:
             builder.add_arg(argument)
-        built.append(builder.build())
+        built.append(builder.build().dgram)
     if len(built) == 1:
-        return built[0].dgram
-    bundle = OscBundleBuilder(IMMEDIATELY)
-    for message in built:
-        bundle.add_content(message)
-    return bundle.build().dgram
+        return built[0]
+    # python-osc's builder of bundles would parse each message again.
+    return _BUNDLE + b"".join(struct.pack(">i", len(message)) + message for message in built)

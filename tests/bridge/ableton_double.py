@@ -363,6 +363,10 @@ class AbletonDouble:
             self._beat = None
             self._open(self.port)
 
+    def utter(self, packet: bytes) -> None:
+        """Send these bytes as if AbletonOSC had."""
+        self._socket.sendto(packet, ("127.0.0.1", self.reply_port))
+
     def slot(self, track: int, scene: int) -> Slot:
         found: Slot = self.song.tracks[track].clip_slots[scene]
         return found
