@@ -25,6 +25,7 @@ TEMPI = (20.0, 999.0)  # beats a minute that Live takes
 LISTENED = ("tempo", "is_playing", "beat")
 
 _CONFIRMATION = 1.5  # seconds that a change may take to show
+_SENDS = 4  # of an order that gets lost
 _SONG = (
     *("tempo", "signature_numerator", "signature_denominator", "is_playing"),
     *("current_song_time", "root_note", "scale_name"),
@@ -116,9 +117,10 @@ class Live:
         """Set the tempo, 20..999 beats a minute."""
         if not TEMPI[0] <= tempo <= TEMPI[1]:
             raise UserError(f"Live's tempo goes from 20 to 999 beats a minute, not {tempo:g}.")
-        self.order("change the tempo", ("/live/song/set/tempo", [float(tempo)]))
-        self.confirm(
-            lambda: math.isclose(self.song().tempo, tempo, rel_tol=1e-5), "change the tempo"
+        self.achieve(
+            "change the tempo",
+            lambda: math.isclose(self.song().tempo, tempo, rel_tol=1e-5),
+            ("/live/song/set/tempo", [float(tempo)]),
         )
 
     def start(self) -> None:
@@ -135,8 +137,7 @@ class Live:
 
     def _play(self, order: str, playing: bool) -> None:
         what = "start" if playing else "stop"
-        self.order(what, (f"/live/song/{order}", ()))
-        self.confirm(lambda: self.song().playing == playing, what)
+        self.achieve(what, lambda: self.song().playing == playing, (f"/live/song/{order}", ()))
 
     def listen(self, name: str, heard: Callable[[Any], None]) -> None:
         """Have `heard(value)` called with "tempo", "is_playing" or "beat", now and on each change.
@@ -171,13 +172,23 @@ class Live:
                 f"Live refused to {what} ({error}): undo what hinders it there and try again."
             ) from None
 
-    def confirm(self, done: Callable[[], bool], what: str) -> None:
-        """Wait until `done`, or raise UserError: `what` did not happen."""
+    def achieve(self, what: str, done: Callable[[], bool], *orders: Message) -> None:
+        """Give these orders until `done`, which reads, says that they show.
+
+        They are given again only where it is certain that they were lost. UserError: `what` was
+        refused, or did not happen.
+        """
         until = time.monotonic() + _CONFIRMATION
-        while not done():
-            if time.monotonic() > until:
+        sure, sends = False, 0
+        while True:
+            if not sure:
+                sure = self.order(what, *orders)
+                sends += 1
+            if done():  # what was not done before this was answered is not on its way any more
+                return
+            if time.monotonic() > until and (sure or sends >= _SENDS):
                 raise UserError(f"Live did not {what}: try again.")
-            time.sleep(0.02)
+            time.sleep(0.02 * sure)
 
 
 def number(values: tuple[Argument, ...], place: int) -> float:

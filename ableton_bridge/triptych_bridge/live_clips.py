@@ -163,8 +163,8 @@ class Clips:
                 f"the clip {written.clip.name!r} was changed or moved in Live, so it is left "
                 "alone: delete it there."
             )
-        if not self._live.order(what, ("/live/clip_slot/delete_clip", at)):
-            self._live.confirm(lambda: self._deleted(written.clip), what)
+        order: Message = ("/live/clip_slot/delete_clip", at)
+        self._live.achieve(what, lambda: not self._holds(track, scene), order)
 
     def try_again(
         self,
@@ -204,25 +204,22 @@ class Clips:
         if track is None or not whole(
             self._live.ask(("/live/track/get/has_midi_input", [track]))[0], 0
         ):
-            track = self._new("create_midi_track", "tracks")
+            track = self._new("tracks", "create_midi_track")
         question: Message = ("/live/song/get/track_data", [track, track + 1, "clip_slot.has_clip"])
         filled = self._live.ask(question)[0]
         empty = [place for place, clip in enumerate(filled) if not clip]
         if not empty:
-            return track, self._new("create_scene", "scenes")
+            return track, self._new("scenes", "create_scene")
         return track, next((place for place in empty if place >= scene), empty[0])
 
     def _count(self, what: str) -> int:
         return whole(self._live.ask((f"/live/song/get/num_{what}", ()))[0], 0)
 
-    def _new(self, order: str, what: str) -> int:
-        """Make a track or a scene at the end; its number."""
+    def _new(self, what: str, order: str) -> int:
+        """Make one more of the tracks or scenes, at the end; its number."""
         before = self._count(what)
-        for _ in range(_ROUNDS):  # what was not even received may be sent again
-            sure = self._live.order(f"make more {what}", (f"/live/song/{order}", [-1]))
-            if sure or self._count(what) > before:
-                break
-        self._live.confirm(lambda: self._count(what) > before, f"make more {what}")
+        message: Message = (f"/live/song/{order}", [-1])
+        self._live.achieve(f"make more {what}", lambda: self._count(what) > before, message)
         return before
 
     def _write_at(self, track: int, scene: int, plan: _Plan, progress: Progress | None) -> Written:
@@ -251,26 +248,26 @@ class Clips:
             ("/live/clip_slot/create_clip", [*at, length]),
             ("/live/clip/set/name", [*at, mark]),
         ]
-        for _ in range(_ROUNDS):
-            sure = self._live.order("make a clip in an empty slot", *orders)
-            if sure:
-                self._live.confirm(lambda: self._holds(track, scene), "make a clip")
-            if self._holds(track, scene):
-                if self._name(track, scene) != mark:
-                    raise UserError("another clip came into the empty slot of Live: try again.")
-                return
-        raise UserError("Live made no clip: try again.")
+
+        def ours() -> bool:
+            if not self._holds(track, scene):
+                return False
+            if self._name(track, scene) != mark:
+                raise UserError("another clip came into the empty slot of Live: try again.")
+            return True
+
+        self._live.achieve("make a clip in an empty slot", ours, *orders)
 
     def _set(self, track: int, scene: int, values: Mapping[str, Argument]) -> None:
         """Set properties of a clip, in this order, and see that they are set."""
         at = [track, scene]
         orders = [(f"/live/clip/set/{what}", [*at, value]) for what, value in values.items()]
         questions = [(f"/live/clip/get/{what}", at) for what in values]
-        for _ in range(_ROUNDS):
-            self._live.order("set the clip's name and loop", *orders)
-            if all(map(_same, self._live.ask(*questions), values.values())):
-                return
-        raise UserError("Live did not set the clip's name and loop: try again.")
+
+        def done() -> bool:
+            return all(map(_same, self._live.ask(*questions), values.values()))
+
+        self._live.achieve("set the clip's name and loop", done, *orders)
 
     def _fill(self, track: int, scene: int, plan: _Plan, tell: Progress) -> None:
         """Send the notes until all have arrived."""
@@ -297,25 +294,15 @@ class Clips:
     def _remove(self, track: int, scene: int, names: Sequence[str], reason: BaseException) -> None:
         """Delete what was half-written, if it is ours; say so where that cannot be done."""
         try:
-            for _ in range(_ROUNDS):
-                if not self._holds(track, scene) or self._name(track, scene) not in names:
-                    return
-                self._live.order("remove", ("/live/clip_slot/delete_clip", [track, scene]))
+            if self._holds(track, scene) and self._name(track, scene) in names:
+                order: Message = ("/live/clip_slot/delete_clip", [track, scene])
+                self._live.achieve("remove it", lambda: not self._holds(track, scene), order)
         except UserError:
             if isinstance(reason, UserError):
                 raise UserError(
                     f"{str(reason).rstrip('.')}; if a clip named 'unfinished' is left in Live, "
                     "delete it there."
                 ) from None
-
-    def _deleted(self, clip: Clip) -> bool:
-        """Whether it is gone; if the order was lost, it is sent again."""
-        if not self._holds(clip.track, clip.scene):
-            return True
-        if self._name(clip.track, clip.scene) == clip.name:
-            at = [clip.track, clip.scene]
-            self._live.order("delete the clip", ("/live/clip_slot/delete_clip", at))
-        return False
 
     def _holds(self, track: int, scene: int) -> bool:
         answer = self._live.ask(("/live/clip_slot/get/has_clip", [track, scene]))[0]

@@ -20,8 +20,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from pythonosc.osc_message import OscMessage
 from pythonosc.osc_message_builder import OscMessageBuilder
-from pythonosc.osc_packet import OscPacket
 
 from triptych.errors import UserError, one_line
 
@@ -127,15 +127,16 @@ class OscClient:
         with self._turn:
             exchange = self._begin(questions)
             silent = 0
-            for _ in range(_MOST_SENDS):
+            for sends in range(_MOST_SENDS):
                 exchange.settled.clear()
-                self._send(exchange.datagram)
+                exchange.opened = False
+                self._send(exchange.datagram(1 + sends))
                 if not exchange.settled.wait(self.timeout):
-                    silent += 1
-                    if silent > 1:
-                        break
                     if divisible and exchange.opened:
                         raise CutShort
+                    silent += not exchange.opened
+                    if silent > 1:
+                        break
                 if exchange.error is not None:
                     if divisible and "Socket error" in exchange.error:
                         raise CutShort  # "Message too long"
@@ -154,7 +155,7 @@ class OscClient:
         """
         with self._turn:
             exchange = self._begin(orders, answered=False)
-            self._send(exchange.datagram)
+            self._send(exchange.datagram(1))
             exchange.settled.wait(2 * self.timeout)
             if exchange.error is not None:
                 raise Refused(exchange.error)
@@ -240,11 +241,11 @@ class OscClient:
             if sender != self._there:
                 continue
             try:
-                messages = [timed.message for timed in OscPacket(packet).messages]
-            except Exception:  # python-osc raises anything on what is no OSC
+                # Bundles are never sent here, and python-osc reads one of negative size for ever.
+                message = OscMessage(packet)
+            except Exception:  # it raises anything on what is no OSC
                 continue
-            for message in messages:
-                self._take(message.address, tuple(message.params))
+            self._take(message.address, tuple(message.params))
 
     def _renew(self) -> None:
         if self._listeners:
@@ -270,11 +271,15 @@ class _Exchange:
 
     def __init__(self, number: int, messages: Sequence[Message], answered: bool) -> None:
         self.number, self.messages = number, messages
-        self.datagram = _datagram([(_FENCE, [number]), *messages, (_FENCE, [number + 1])])
         self.answers: list[tuple[Argument, ...] | None] = [None] * (len(messages) * answered)
         self.opened = self.closed = False
         self.error: str | None = None
         self.settled = threading.Event()
+
+    def datagram(self, fences: int) -> bytes:
+        """The bundle; more than one fence before it are for a line that loses some."""
+        first, last = (_FENCE, [self.number]), (_FENCE, [self.number + 1])
+        return _datagram([first] * fences + [*self.messages, last])
 
     @property
     def complete(self) -> bool:
