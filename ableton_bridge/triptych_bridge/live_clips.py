@@ -326,14 +326,14 @@ class Clips:
         `end` is the beat up to which most are, `likely` how many there may be (0: not known).
         """
         # Seldom is anything before the start or behind the end: few pages do for most clips.
-        first = LATEST if 0 < likely <= _MOST else _FIRST_PAGE
+        span = _paged(end * _PAGE / likely) if likely else _FIRST_PAGE
+        first = LATEST if 0 < likely <= _MOST else min(span, LATEST)
         try:
             notes = self._window(track, scene, (0, 128), EARLIEST, first - EARLIEST)
             start = first
         except CutShort:
             notes = self._page(track, scene, (0, 128), EARLIEST, -EARLIEST)
             start = 0.0
-        span = _FIRST_PAGE
         while start < LATEST:
             if progress is not None:
                 progress(min(start / max(end, 1.0), 1.0), "reading")
@@ -343,9 +343,7 @@ class Clips:
             notes += page
             start += span
             span *= min(max(_PAGE / max(len(page), 1), 1 / 8), 8.0)
-            # Such multiples are exact as 32-bit floats: no note falls between two windows.
-            span = max(math.floor(span / _LEAST_PAGE), 1) * _LEAST_PAGE
-            span = min(span, LATEST - start)
+            span = min(_paged(span), LATEST - start)
         return sorted(notes, key=_by_start)
 
     def _page(
@@ -493,6 +491,11 @@ def _received(values: tuple[Argument, ...]) -> Note:
         *(whole(values, 0), number(values, 1), number(values, 2), velocity),
         mute=bool(whole(values, 4)),
     )
+
+
+def _paged(span: float) -> float:
+    """A multiple that is exact as a 32-bit float: no note falls between two windows."""
+    return max(math.floor(span / _LEAST_PAGE), 1) * _LEAST_PAGE
 
 
 def _float32(value: float) -> float:

@@ -10,6 +10,7 @@ Texts of errors are AbletonOSC's.
 from __future__ import annotations
 
 import bisect
+import random
 import re
 import socket
 import struct
@@ -305,8 +306,9 @@ TRACK_WRITE = ("name", "color", "mute", "solo", "arm")
 class AbletonDouble:
     """Live on a UDP port of its own, answering to `reply_port`, until `close`.
 
-    `tick` in seconds. `drop_every` and `duplicate_every` lose and repeat every Nth datagram in
-    either direction. `echo` and `bundles` false are AbletonOSC before January 2025 and April 2023.
+    `tick` in seconds. `drop_every` and `duplicate_every` lose and repeat about every Nth datagram
+    in either direction. `echo` false is AbletonOSC before January 2025, `bundles` before April
+    2023.
     """
 
     def __init__(
@@ -332,7 +334,7 @@ class AbletonDouble:
         self.seen: list[str] = []  # every address, in order
         self.longest = 0  # bytes of the longest answer
         self.before: Callable[[str, tuple[Any, ...]], None] | None = None  # the user's hand
-        self._counted = 0
+        self._random, self._left = random.Random(5), drop_every or duplicate_every
         self._lock = threading.RLock()
         self._listeners: dict[tuple[str, tuple[Any, ...]], list[Any]] = {}
         self._beat: int | None = None
@@ -459,10 +461,13 @@ class AbletonDouble:
             self._socket.sendto(packet, to or self._remote)
 
     def _copies(self) -> int:
-        self._counted += 1
-        if self.drop_every and self._counted % self.drop_every == 0:
-            return 0
-        return 2 if self.duplicate_every and self._counted % self.duplicate_every == 0 else 1
+        every = self.drop_every or self.duplicate_every
+        self._left -= 1
+        if not every or self._left > 0:
+            return 1
+        # Not quite regular, or one message of a dialogue that repeats would be lost each time.
+        self._left = self._random.randint(every // 2 + 1, every + every // 2)
+        return 0 if self.drop_every else 2
 
     def _push(self) -> None:
         for (address, ids), held in self._listeners.items():
