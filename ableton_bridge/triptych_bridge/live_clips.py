@@ -233,10 +233,10 @@ class Clips:
             names.append(plan.name)
             self._set(track, scene, {"name": plan.name})
             length = self._live.ask(("/live/clip/get/length", [track, scene]))[0]
+            tell(1.0, "written")
         except BaseException as error:
             self._remove(track, scene, names, error)
             raise
-        tell(1.0, "written")
         notes = tuple(plan.fitted.notes)
         clip = Clip(track, scene, plan.name, number(length, 0), plan.loop, True, notes)
         return Written(clip, plan.length, plan.fitted.shortened, plan.fitted.replaced)
