@@ -297,6 +297,7 @@ INFILL = Task(
     ),
     input="score",
     output="score",
+    model="infill",
 )
 
 HARMONISE = Task(
@@ -320,6 +321,7 @@ HARMONISE = Task(
     ),
     input="score",
     output="score",
+    model="infill",
 )
 
 ACCOMPANY = Task(
@@ -347,6 +349,7 @@ ACCOMPANY = Task(
     ),
     input="score",
     output="score",
+    model="infill",
 )
 
 TASKS = (INFILL, HARMONISE, ACCOMPANY)

@@ -372,6 +372,7 @@ MELODY = Task(
     ),
     input="none",
     output="score",
+    model="score",
 )
 
 CONTINUE = Task(
@@ -390,6 +391,7 @@ CONTINUE = Task(
     ),
     input="score",
     output="score",
+    model="score",
 )
 
 TASKS = (MELODY, CONTINUE)
