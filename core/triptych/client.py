@@ -16,6 +16,7 @@ are to be touched from the host's own thread: poll a `Run` from its timer.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import gettext
 import itertools
@@ -232,7 +233,7 @@ def _shared_folder() -> str | None:
 class Run:
     """A run that is under way in the worker: its progress, and in the end its result."""
 
-    def __init__(self, worker: Worker, id_: int, result: Pixels) -> None:
+    def __init__(self, worker: Worker, id_: int, result: Pixels | None = None) -> None:
         self.fraction, self.message = 0.0, "waiting"
         self.seconds = 0.0  # that the task itself took, once the result is there
         self.record: str | None = None  # how the result was made, as JSON, unless switched off
@@ -256,15 +257,23 @@ class Run:
 
         Raises RunCancelled, or WorkerError with the sentence that says what went wrong.
         """
-        if self._answer is None:
-            raise RuntimeError("the run has not ended")
+        assert self._result is not None, "a run that makes a score has no pixels"
         try:
-            answer = _result(self._answer)
-            self.seconds, self.record = answer["seconds"], answer["record"]
-            return self._result._written(answer["shape"])
+            return self._result._written(self._told()["shape"])
         except BaseException:
             self._result.close()
             raise
+
+    def midi(self) -> bytes:
+        """The Standard MIDI File that a run has made; raises as `result` does."""
+        return base64.b64decode(self._told()["midi"])
+
+    def _told(self) -> dict[str, Any]:
+        if self._answer is None:
+            raise RuntimeError("the run has not ended")
+        answer: dict[str, Any] = _result(self._answer)
+        self.seconds, self.record = answer["seconds"], answer["record"]
+        return answer
 
     def _end(self, answer: dict[str, Any]) -> None:
         self._answer = answer
@@ -352,13 +361,25 @@ class Worker:
         of `picture`. See `Run`."""
         id_ = next(self._ids)
         kind = "f4" if picture is None else picture.kind
-        run = Run(self, id_, Pixels((0,), self._folder, kind))
+        result = Pixels((0,), self._folder, kind)
+        run = Run(self, id_, result)
         params = {
             "task": task,
             "values": {key: _plain(value) for key, value in values.items()},
             "picture": None if picture is None else _plain(picture),
-            "result": run._result.path,
+            "result": result.path,
         }
+        with self._lock:
+            self._runs[id_] = run
+        self._tell("run", params, id_)
+        return run
+
+    def run_midi(self, task: str, values: Mapping[str, Any], midi: bytes | None = None) -> Run:
+        """Start a task that makes a score; a value of kind score is the bytes of a MIDI file."""
+        id_ = next(self._ids)
+        run = Run(self, id_)
+        coded = {k: {"midi": _coded(v)} if isinstance(v, bytes) else v for k, v in values.items()}
+        params = {"task": task, "values": coded, "midi": None if midi is None else _coded(midi)}
         with self._lock:
             self._runs[id_] = run
         self._tell("run", params, id_)
@@ -476,6 +497,10 @@ class _Call:
     def _end(self, answer: dict[str, Any]) -> None:
         self.answer = answer
         self.done.set()
+
+
+def _coded(data: bytes) -> str:
+    return base64.b64encode(data).decode()
 
 
 def _plain(value: Any) -> Any:

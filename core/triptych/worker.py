@@ -11,6 +11,9 @@ Methods:
     initialize {"folder"}: {"protocol", "version", "tasks": [Task.describe()]}; the folder is that
         of the client's `Pixels`, or null
     tasks {}: the tasks anew, with the styles that there are now
+    run {"task", "values", "midi"}: of a task that makes a score; `midi` and any value {"midi"} of
+        kind score are Standard MIDI Files in base64 (`midi` null where the task starts from
+        nothing). Answers {"midi", "seconds", "record"}
     run {"task", "values", "picture", "result"}: `picture` and any value of kind picture or mask are
         {"path", "shape", "kind"} of files of float32 ("f4", 0..1) or bytes ("u1", 0..255); the
         result is written to the file `result` in the picture's kind. A fourth
@@ -25,6 +28,7 @@ Methods:
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import math
@@ -60,6 +64,9 @@ from triptych.errors import Cancelled, UserError, one_line
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from triptych.music.score import Score
+    from triptych.task import Task
 
 log = logging.getLogger("triptych")
 
@@ -252,6 +259,8 @@ def _run(job: Job, params: Mapping[str, Any]) -> dict[str, Any]:
 
     task = get_task(_given(params, "task", str))
     values = task.check({k: _value(v) for k, v in _given(params, "values", dict).items()})
+    if task.output == "score":
+        return _run_score(task, values, job, params)
     given = _mapped(params["picture"]) if params.get("picture") is not None else None
     target = Path(_given(params, "result", str))
     job.progress(0.0, "starting")  # a run that was cancelled in the queue ends here
@@ -291,10 +300,46 @@ def _run(job: Job, params: Mapping[str, Any]) -> dict[str, Any]:
     return {"shape": list(shape), "seconds": seconds, "record": record}
 
 
+def _run_score(
+    task: Task, values: Mapping[str, Any], job: Job, params: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Do a task that makes a score."""
+    from triptych import provenance
+    from triptych.music import midi
+    from triptych.provenance import Provenance
+
+    given = None if params.get("midi") is None else _score(params)
+    job.progress(0.0, "starting")
+    start = time.perf_counter()
+    result = task.run(given, job, **values)
+    seconds = time.perf_counter() - start
+    record = None
+    if provenance.enabled():
+        record = Provenance.of_run(task.name, values, result.used, None if given is None else "")
+    return {
+        "midi": base64.b64encode(midi.encode(result.made, record)).decode(),
+        "seconds": seconds,
+        "record": None if record is None else record.to_json(),
+    }
+
+
+def _score(value: Mapping[str, Any]) -> Score:
+    """The score in base64 that {"midi"} holds."""
+    from triptych.music import midi
+
+    try:
+        content = base64.b64decode(_given(value, "midi", str), validate=True)
+    except ValueError as error:
+        raise _RpcError(INVALID_PARAMS, f"midi is no base64: {one_line(error)}") from None
+    return midi.decode(content)
+
+
 def _value(value: Any) -> Any:
-    """A value as the task takes it: the floats in the file that a dict names."""
+    """A value as the task takes it: the floats in the file that a dict names, or its score."""
     if isinstance(value, list):
         return [_value(item) for item in value]
+    if isinstance(value, dict) and "midi" in value:
+        return _score(value)
     return _floats(_mapped(value)) if isinstance(value, dict) else value
 
 

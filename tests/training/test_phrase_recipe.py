@@ -55,9 +55,10 @@ def test_training_lowers_the_loss_and_the_bundle_is_whole(tmp_path: Path):
     assert set(opened.card.graphs) == {
         f"{kind}-{side}" for kind in ("lines", "drums") for side in ("encoder", "decoder")
     }
-    with np.load(opened.file("attributes.npz")) as stored:
+    with np.load(opened.file("latents.npz")) as stored:
         assert stored["lines-directions"].shape == (3, 16)
         assert stored["drums-units"].shape == (3,)
+        assert stored["lines-0-32-axes"].shape == (16, 16)
 
 
 def test_an_example_depends_on_its_number_alone():

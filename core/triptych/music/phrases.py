@@ -29,6 +29,7 @@ Ints = NDArray[Any]
 
 _WALK = 33  # phrases that are looked at on a way
 _REACH = 3.0  # how far beyond its mark a move may look for its attribute
+_WARMTH = 0.8  # of the prior's deviations: 1 draws more unusual phrases
 _AT_ONCE = 256  # phrases in one run of a graph
 _SHORTEST = 0.02  # quarter notes
 _BASSES = range(32, 40)  # General MIDI programs
@@ -69,8 +70,15 @@ class Model:
     def __init__(self, engine: Engine, job: Job) -> None:
         self.owner = bundle.get_bundle("phrases", "phrases")
         self.engine, self.job = engine, job
-        with np.load(self.owner.file("attributes.npz"), allow_pickle=False) as stored:
+        with np.load(self.owner.file("latents.npz"), allow_pickle=False) as stored:
             self.tables = {key: stored[key].astype(np.float32) for key in stored}
+
+    def draw(self, kind: str, bass: bool, length: int, rng: np.random.Generator) -> Floats:
+        """The latent of a new phrase of `length` steps (a line: in C major or A minor)."""
+        key = f"{kind}-{int(bass)}-{length}"
+        axes = self.tables[f"{key}-axes"]
+        chance = _WARMTH * rng.standard_normal(len(axes)).astype(np.float32)
+        return np.asarray(self.tables[f"{key}-mean"] + chance @ axes)
 
     def encode(self, kind: str, phrases: Ints, conditions: Sequence[int]) -> Floats:
         """The latent means N x L of equally long phrases."""
@@ -459,9 +467,8 @@ def _random_phrase(
     scale: Ints | None,
     rng: np.random.Generator,
 ) -> Floats:
-    """The code of a phrase drawn from the prior, transposed to the given one's place and scale."""
-    size = model.tables[f"{kind}-directions"].shape[1]
-    z = rng.standard_normal((1, size)).astype(np.float32)
+    """The code of a new phrase, transposed to the given one's place and scale."""
+    z = model.draw(kind, condition >= len(grid.METRES), len(given), rng)[None]
     if kind == "drums":
         return np.asarray(z[0])
     phrase = model.decode(kind, z, [condition], len(given))[0].astype(int)

@@ -75,7 +75,7 @@ def piano_roll(
     lines = [bars[a : b + 1] for a, b in pairwise(bounds)]
     scale = room / max(line[-1] - line[0] for line in lines)
 
-    rows = _rows(pitches)
+    rows = _rows(pitches or ([] if drums else [60]))
     if height is None:
         area = min(_AREAS[min(count, 3) - 1], len(rows) * _ROW + len(drums) * _LANE)
         height = _HEAD + count * (_RULER + area + _GAP)
@@ -168,6 +168,14 @@ class _Canvas:
         else:
             self.draw.rectangle(edges, fill, outline)
 
+    def down(self, x: float, upper: float, lower: float, fill: Colour) -> None:
+        """A line of one pixel that is sharp in the picture."""
+        self.box((round(x), upper, round(x) + 1, lower), fill)
+
+    def across(self, left: float, right: float, y: float, fill: Colour) -> None:
+        """The same from left to right."""
+        self.box((left, round(y), right, round(y) + 1), fill)
+
     def text(
         self, x: float, y: float, words: str, size: float, fill: Colour, anchor: str = "lm"
     ) -> None:
@@ -231,26 +239,20 @@ def _grid(canvas: _Canvas, place: _Place, score: Score, first: int) -> None:
         for part, colour in ((1 / 4, _FINE), (beat, _BEAT)):
             if part * place.scale >= 9:
                 for at in np.arange(part, step - 1e-6, part):
-                    _line(canvas, place.x(start + at), upper, lower, colour)
+                    canvas.down(place.x(start + at), upper, lower, colour)
     for number, start in enumerate(place.bars[:-1]):
         x = place.x(start)
         named = (first - 1 + number) % every == 0
         if named or widest >= 6:
-            _line(canvas, x, upper - (6 if named else 0), lower, _BAR)
+            canvas.down(x, upper - (6 if named else 0), lower, _BAR)
         if named:
             canvas.text(x + 4, upper - 10, str(first + number), 12, _GREY)
     for pitch in place.rows:
         if pitch % 12 == 0:
-            canvas.box(
-                (left, place.y(pitch) + place.row - 0.5, right, place.y(pitch) + place.row), _BAR
-            )
-    _line(canvas, right, upper, lower, _BAR)
+            canvas.across(left, right, place.y(pitch) + place.row, _BEAT)
+    canvas.down(right, upper, lower, _BAR)
     for y in (upper, place.floor, lower):
-        canvas.box((_MARGIN, y - 0.5, right, y + 0.5), _BAR)
-
-
-def _line(canvas: _Canvas, x: float, upper: float, lower: float, colour: Colour) -> None:
-    canvas.box((x - 0.5, upper, x + 0.5, lower), colour)
+        canvas.across(_MARGIN, right, y, _BAR)
 
 
 def _keyboard(canvas: _Canvas, place: _Place) -> None:
@@ -270,14 +272,14 @@ def _keyboard(canvas: _Canvas, place: _Place) -> None:
             size = min(12.0, max(9.0, row))
             canvas.text(left - 3, y + row / 2, name, size, _GREY, "rm")
     if place.rows:
-        canvas.box((keys - 0.5, place.upper, keys + 0.5, place.floor), _BAR)
+        canvas.down(keys, place.upper, place.floor, _BAR)
     size = min(13.0, place.lane * 0.85)
     for number, pitch in enumerate(place.drums):
         if size >= 6:
             y = place.floor + (number + 0.5) * place.lane
             name = _fitted(canvas, DRUMS.get(pitch, f"Drum {pitch}"), size, left - _MARGIN - 6)
             canvas.text(left - 6, y, name, size, _INK, "rm")
-    _line(canvas, left, place.upper, place.lower, _BAR)
+    canvas.down(left, place.upper, place.lower, _BAR)
 
 
 def _notes(canvas: _Canvas, place: _Place, track: Track, colour: Colour) -> None:

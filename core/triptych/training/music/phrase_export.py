@@ -20,6 +20,7 @@ from triptych.training.music.phrase_net import CONDITIONS
 MOST = 20_000  # phrases on which directions are fitted
 RIDGE = 1e-2  # of the attributes' regression, beside latents of variance one
 SPAN = 1.5  # standard deviations that a whole move goes
+AXES = 48  # principal axes of the fitted prior
 
 
 def export_phrases(
@@ -39,6 +40,8 @@ def export_phrases(
         rows = [phrases for key, phrases in sorted(found.items()) if key.startswith(kind)]
         directions, units, fit = attribute_directions(net, kind, rows)
         tables |= {f"{kind}-directions": directions, f"{kind}-units": units}
+        for phrases in rows:
+            tables |= fitted_prior(net, kind, phrases)
         fits[kind] = dict(zip(grid.ATTRIBUTES, fit, strict=True))
     packed = io.BytesIO()
     np.savez_compressed(packed, **tables)  # type: ignore[arg-type]
@@ -55,9 +58,11 @@ def export_phrases(
             "Variational autoencoders (after MusicVAE, Roberts et al. 2018) of phrases of 2 and 4 "
             "bars in 4/4, 3/4 and 6/8 on a grid of sixteenths. Split by composer, tune or song; "
             "JSB Chorales and Groove by their own splits; Nottingham and piano-midi.de are not in. "
-            "attributes.npz holds, for each kind, the latent directions of density, range and "
+            "latents.npz holds, for each kind, the latent directions of density, range and "
             "syncopation (regression of the measured attribute on the latent mean over training "
-            "phrases, made independent of each other) and how much a whole move changes each."
+            "phrases, made independent of each other), how much a whole move changes each, and a "
+            "Gaussian fitted to the latent means of training phrases in C major or A minor, from "
+            "which new phrases are drawn."
         ),
         extra={
             "kit": list(grid.KIT),
@@ -69,7 +74,7 @@ def export_phrases(
         },
         **facts,
     )
-    return export.write_bundle(folder, card, graphs, {"attributes.npz": packed.getvalue()})
+    return export.write_bundle(folder, card, graphs, {"latents.npz": packed.getvalue()})
 
 
 def _graphs(kind: str, net: nn.Module) -> dict[str, export.GraphExport]:
@@ -161,3 +166,39 @@ def latents(net: nn.Module, kind: str, phrases: Phrases, rows: np.ndarray) -> np
         typed = steps.float() if kind == "drums" else steps.long()
         made.append(encoder(typed, torch.from_numpy(condition).long())[0].numpy())
     return np.concatenate(made)
+
+
+def fitted_prior(net: nn.Module, kind: str, phrases: Phrases) -> dict[str, np.ndarray]:
+    """The mean (L) and the principal axes (AXES x L) of latent means, for each part that is there.
+
+    Lines are transposed to C major or A minor, for a Gaussian over all keys is in none of them.
+    """
+    rng = np.random.default_rng(1)
+    steps, made = phrases.steps.shape[1], {}
+    for part in np.unique(phrases.part):
+        rows = rng.permutation(np.flatnonzero(phrases.part == part))[: MOST // 4]
+        chosen = phrases.steps[rows]
+        if kind == "lines":
+            chosen = np.stack([in_c(phrase) for phrase in chosen])
+        none = np.zeros(len(rows), int)
+        plain = Phrases(chosen, phrases.metre[rows], phrases.part[rows], none, ())
+        z = latents(net, kind, plain, np.arange(len(rows))).astype(float)
+        _, long, axes = np.linalg.svd(z - z.mean(0), full_matrices=False)
+        factor = long[:AXES, None] / np.sqrt(len(z)) * axes[:AXES]
+        key = f"{kind}-{part}-{steps}"
+        made |= {f"{key}-mean": z.mean(0).astype(np.float16)}
+        made |= {f"{key}-axes": factor.astype(np.float16)}
+    return made
+
+
+def in_c(tokens: np.ndarray) -> np.ndarray:
+    """A line moved by at most six semitones to where it fits C major or A minor best."""
+    pitched = tokens < grid.OFF
+    pitches = tokens[pitched].astype(int)
+    scale, triads = np.zeros(12), np.zeros(12)
+    scale[[0, 2, 4, 5, 7, 9, 11]], triads[[0, 4, 7, 9]] = 1.0, 0.3
+    fit = scale + triads
+    by = max(range(-6, 6), key=lambda d: (fit[(pitches + d) % 12].sum(), -abs(d)))
+    moved = tokens.astype(int)
+    moved[pitched] = (pitches + by).clip(0, 127)
+    return moved
