@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ def beat(late: float = 0.01) -> Score:
     return Score((Track(notes(rows), "beat", drums=True),), length=8.0)
 
 
-def varied(score: Score, **values: float | bool) -> Score:
+def varied(score: Score, **values: Any) -> Score:
     made = VARY.run(score, engine=ENGINE, **values).made
     assert isinstance(made, Score)
     return made
@@ -133,8 +134,8 @@ def test_more_amount_changes_more_and_seeds_differ(score: Score):
     assert apart[0] == 0
     assert apart == sorted(apart)
     assert apart[-1] > 0
-    made = [varied(score, amount=0.7, seed=seed) for seed in range(4)]
-    assert not any(same(a, b) for a, b in itertools.combinations(made, 2))
+    others = [varied(score, amount=0.7, seed=seed) for seed in range(4)]
+    assert not any(same(a, b) for a, b in itertools.combinations(others, 2))
 
 
 @pytest.mark.parametrize("name", grid.ATTRIBUTES)

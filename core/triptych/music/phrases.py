@@ -80,7 +80,7 @@ class Model:
         chance = _WARMTH * rng.standard_normal(len(axes)).astype(np.float32)
         return np.asarray(self.tables[f"{key}-mean"] + chance @ axes)
 
-    def encode(self, kind: str, phrases: Ints, conditions: Sequence[int]) -> Floats:
+    def encode(self, kind: str, phrases: Ints, conditions: Sequence[int] | Ints) -> Floats:
         """The latent means N x L of equally long phrases."""
         typed = phrases.astype(np.float32 if kind == "drums" else np.int64)
         condition = np.asarray(conditions, np.int64)
@@ -91,7 +91,7 @@ class Model:
             made.append(self.engine.run(path, given, self.job)["mean"])
         return np.concatenate(made)
 
-    def decode(self, kind: str, z: Floats, conditions: Sequence[int], length: int) -> Ints:
+    def decode(self, kind: str, z: Floats, conditions: Sequence[int] | Ints, length: int) -> Ints:
         """The most likely phrase (tokens or bits, `length` steps) of each latent in z, N x L."""
         condition = np.asarray(conditions, np.int64)
         where = np.zeros(length // grid.STEPS, np.float32)

@@ -174,7 +174,8 @@ def fitted_prior(net: nn.Module, kind: str, phrases: Phrases) -> dict[str, np.nd
     Lines are transposed to C major or A minor, for a Gaussian over all keys is in none of them.
     """
     rng = np.random.default_rng(1)
-    steps, made = phrases.steps.shape[1], {}
+    steps = phrases.steps.shape[1]
+    made: dict[str, np.ndarray] = {}
     for part in np.unique(phrases.part):
         rows = rng.permutation(np.flatnonzero(phrases.part == part))[: MOST // 4]
         chosen = phrases.steps[rows]
