@@ -120,7 +120,8 @@ def interpolate(score: Score, job: Job, engine: Engine, other: Path | Score, ste
     end = _load(other) if isinstance(other, Path) else other
     model = Model(engine, job.part(0.0, 0.9, "between the clips"))
     ends = [_Clip(score, "the first clip"), _Clip(end, "the second clip")]
-    if ends[0].metre != ends[1].metre:
+    short, long = sorted(clip.bar for clip in ends)
+    if ends[0].metre != ends[1].metre or long % short:
         names = ["{}/{}".format(*clip.score.metre_at(0.0)) for clip in ends]
         raise UserError(
             f"the first clip is in {names[0]} and the second in {names[1]}: "
@@ -190,7 +191,8 @@ class _Clip:
         if not score.count:
             raise UserError(f"{name} has no notes: choose one with a melody, a bass or drums.")
         self.score = score
-        self.metre = _metre(*score.metre_at(0.0))
+        top, bottom = score.metre_at(0.0)
+        self.metre, self.bar = _metre(top, bottom), top * 4 / bottom
         self.cells = list(_cells(score))
         self.total = self.cells[-1].start + self.cells[-1].real
         self.parts = [_part(track, self.total) for track in score.tracks if len(track.notes)]
