@@ -35,9 +35,10 @@ class PhraseSettings:
     drums_width: int = 96
     drums_depth: tuple[int, ...] = (1, 2)
     drums_latent: int = 128
-    beta: float = 0.2  # weight of the KL divergence above the free bits, as MusicVAE
-    free_bits: float = 48.0  # of a phrase of 2 bars
+    beta: float = 0.5  # weight of the KL divergence above the free bits; MusicVAE: 0.2
+    free_bits: float = 48.0  # of a phrase of 2 bars, as MusicVAE
     mixed: float = 0.25  # share of examples put together of two phrases
+    note: str = ""  # what else the card is to say of the run
 
 
 class Examples(NamedTuple):
