@@ -28,6 +28,7 @@ RECIPES = {
     "own-style": "triptych.training.image.own_style:OwnStyleRecipe",
     "artist": "triptych.training.image.artist:ArtistRecipe",
     "score": "triptych.training.music.score:ScoreRecipe",
+    "groove": "triptych.training.music.groove:GrooveRecipe",
 }
 """Where each recipe is: a class made from its settings, a dataclass, alone."""
 
