@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 
 KINDS = ("float", "int", "bool", "choice", "text", "picture", "mask", "score", "seed", "blend")
 MAX_SEED = 2**31 - 1  # the largest that Blender, OSC and NumPy's legacy generator all take
-_BUILT_IN = ("triptych.image.style", "triptych.music.melody")  # modules that each hold TASKS
+_BUILT_IN = (  # modules that each hold TASKS
+    "triptych.image.style",
+    "triptych.music.melody",
+    "triptych.music.groove",
+)
 
 
 @dataclass(frozen=True)

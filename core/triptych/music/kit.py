@@ -7,7 +7,7 @@ far a hit lies from its step, in steps, -0.5..0.5; a triplet's feel shows there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,6 +18,7 @@ from triptych.music.score import Score
 Floats = NDArray[np.float32]
 
 STEPS = 4  # a quarter note
+FLAT = 0.8  # velocity of a rhythm that has neither dynamics nor feel
 WINDOW = 32  # steps that the network sees at once: two bars of 4/4
 PLACES = 16  # in a bar that the network tells apart
 
@@ -82,7 +83,11 @@ class Grid:
             self.written = np.zeros_like(self.hits)
 
     def __len__(self) -> int:
-        return self.hits.shape[-2]
+        return int(self.hits.shape[-2])
+
+    def part(self, rows: slice) -> Grid:
+        """These steps of it (or, of several windows, these windows)."""
+        return Grid(**{f.name: getattr(self, f.name)[rows] for f in dataclasses.fields(self)})
 
 
 @dataclass
@@ -115,6 +120,10 @@ class Known:
             np.zeros((*shape[:-1], 27), np.float32),
             np.full(shape[0], style, np.int64),
         )
+
+    def part(self, rows: slice) -> Known:
+        """What is told of these windows."""
+        return Known(**{f.name: getattr(self, f.name)[rows] for f in dataclasses.fields(self)})
 
 
 def features(grid: Grid, known: Known) -> Floats:
@@ -174,7 +183,7 @@ def places(score: Score, count: int) -> NDArray[np.int64]:
     """The step in its bar of each of the first `count` steps of a score."""
     starts = np.rint(score.bar_starts(count / STEPS) * STEPS).astype(np.int64)
     steps = np.arange(count)
-    return steps - starts[np.searchsorted(starts, steps, "right") - 1]
+    return np.asarray(steps - starts[np.searchsorted(starts, steps, "right") - 1])
 
 
 def tempi(score: Score, count: int) -> Floats:
@@ -182,7 +191,7 @@ def tempi(score: Score, count: int) -> Floats:
     at = np.array([t[0] for t in score.tempi]) * STEPS
     pace = np.array([t[1] for t in score.tempi])
     found = pace[np.searchsorted(at, np.arange(count), "right").clip(1) - 1]
-    return found.clip(40, 300).astype(np.float32)
+    return np.asarray(found.clip(40, 300), np.float32)
 
 
 def cells(notes: np.ndarray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -193,10 +202,8 @@ def cells(notes: np.ndarray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 def grid_of(score: Score, notes: np.ndarray, count: int) -> Grid:
     """NOTEs of a score on its first `count` steps; of two in one place the louder is kept."""
-    made = Grid(
-        *(np.zeros((count, 9), np.float32) for _ in range(3)), places(score, count),
-        tempi(score, count),
-    )  # fmt: skip
+    hits, velocity, offset = (np.zeros((count, 9), np.float32) for _ in range(3))
+    made = Grid(hits, velocity, offset, places(score, count), tempi(score, count))
     order = np.argsort(notes["velocity"], kind="stable")
     chosen = notes[order]
     steps, pieces = cells(chosen)
@@ -214,8 +221,3 @@ def triplets(starts: NDArray[np.float64]) -> Floats:
     offset = np.rint(thirds) / 6 * STEPS
     offset = offset - np.floor(offset + 0.5)
     return np.where(exact & (np.abs(offset) > 0.2), offset, 0).astype(np.float32)
-
-
-def windows(count: int, hop: int = WINDOW // 2) -> Sequence[int]:
-    """The first steps of the windows that cover `count` steps, each step but the ends twice."""
-    return range(0, max(1, count - WINDOW + hop), hop)

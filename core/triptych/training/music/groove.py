@@ -162,7 +162,12 @@ class GrooveRecipe(Recipe):
                 }
                 for name, value in figures.items()
             ],
-            extra={"levels": list(LEVELS), "styles": list(STYLES), "threshold": threshold},
+            extra={
+                "levels": list(LEVELS),
+                "styles": list(STYLES),
+                "threshold": threshold,
+                "ahead": groove_data.ahead({id(t): t for t, _ in self.train}.values()),
+            },
         )
         graph = export.GraphExport(net, trials[0], outputs, free, trials)
         return export.write_bundle(folder, card, {"groove": graph}, {})
@@ -243,17 +248,11 @@ def f1(hits: np.ndarray, made: np.ndarray) -> float:
     return 2 * right / max(float(hits.sum() + made.sum()), 1.0)
 
 
-def _rhythm(
-    grid: Grid, steps: slice, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
+def _rhythm(grid: Grid, steps: slice, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """The window as one channel; flat in 3 of 10, without some steps (and so told) in 3 of 10."""
-    piece = Grid(
-        grid.hits[steps], grid.velocity[steps], grid.offset[steps], grid.place[steps],
-        grid.tempo[steps],
-    )  # fmt: skip
-    tap, tapped = kit.tapped(piece), np.ones(WINDOW, np.float32)
+    tap, tapped = kit.tapped(grid.part(steps)), np.ones(WINDOW, np.float32)
     if rng.random() < 0.3:
-        tap[:, 1] = tap[:, 0] * 0.8
+        tap[:, 1] = tap[:, 0] * kit.FLAT
         tap[:, 2] = 0
     if rng.random() < 0.3:
         tap *= (rng.random((WINDOW, 1)) >= rng.random()).astype(np.float32)
@@ -272,11 +271,7 @@ def _elsewhere(grid: Grid, start: int, rng: np.random.Generator) -> np.ndarray:
         chosen = slice(low, start)
     else:
         chosen = slice(start + WINDOW, min(len(grid), start + WINDOW + length))
-    other = Grid(
-        grid.hits[chosen], grid.velocity[chosen], grid.offset[chosen], grid.place[chosen],
-        grid.tempo[chosen],
-    )  # fmt: skip
-    return kit.pattern(other)[grid.place[start : start + WINDOW] % kit.PLACES]
+    return kit.pattern(grid.part(chosen))[grid.place[start : start + WINDOW] % kit.PLACES]
 
 
 def _random(rng: np.random.Generator, share: float) -> np.ndarray:

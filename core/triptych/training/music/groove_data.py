@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,23 +62,26 @@ def performance(name: str, content: bytes, row: dict[str, Any]) -> Performance:
 def two_bars(takes: list[Performance]) -> list[tuple[Performance, int]]:
     """The windows of the benchmark: takes in 4/4, two bars each, one bar apart, with their first
     step; none without a hit (Gillick et al. 2019, section 4.1)."""
-    found = []
-    for take in takes:
-        if take.metre != "4-4":
-            continue
-        for start in range(0, len(take.grid) - WINDOW + 1, WINDOW // 2):
-            if take.grid.hits[start : start + WINDOW].any():
-                found.append((take, start))
-    return found
+    return [
+        (take, start)
+        for take in takes
+        if take.metre == "4-4"
+        for start in range(0, len(take.grid) - WINDOW + 1, WINDOW // 2)
+        if take.grid.hits[start : start + WINDOW].any()
+    ]
 
 
 def cut(takes: list[tuple[Performance, int]]) -> Grid:
     """Windows of takes as one batch, N x WINDOW x 9."""
     names = ("hits", "velocity", "offset", "place", "tempo", "written")
     columns: dict[str, Any] = {
-        name: np.stack(
-            [getattr(take.grid, name)[start : start + WINDOW] for take, start in takes]
-        )
+        name: np.stack([getattr(take.grid, name)[start : start + WINDOW] for take, start in takes])
         for name in names
     }
     return Grid(**columns)
+
+
+def ahead(takes: Iterable[Performance]) -> float:
+    """By how many seconds half of all hits are at least before their step."""
+    offsets = [(t.grid.offset * 15 / t.grid.tempo[:, None])[t.grid.hits > 0] for t in takes]
+    return -float(np.median(np.concatenate(offsets)))
