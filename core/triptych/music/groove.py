@@ -146,9 +146,7 @@ def _steps(notes: np.ndarray) -> int:
 
 
 def _known(grid: Grid, hits: float, feel: float, values: dict[str, Any]) -> Known:
-    style = style_index(values["style"])
-    known = Known.of(grid, hits, feel)
-    return dataclasses.replace(known, style=np.array([style]))
+    return Known.of(grid, hits, feel, style_index(values["style"]))
 
 
 def _pattern(like: Score | Path) -> Floats:

@@ -118,7 +118,7 @@ class Known:
             np.zeros((*shape[:-1], 3), np.float32),
             np.zeros(shape[:-1], np.float32),
             np.zeros((*shape[:-1], 27), np.float32),
-            np.full(shape[0], style, np.int64),
+            np.full(shape[:-2] or 1, style, np.int64),
         )
 
     def part(self, rows: slice) -> Known:

@@ -20,8 +20,9 @@ class GrooveNet(nn.Module):
     def __init__(self, width: int = 128, layers: int = 2, dropout: float = 0.2) -> None:
         super().__init__()
         self.enter = nn.Linear(FEATURES, width)
+        between = dropout if layers > 1 else 0.0
         self.recurrent = nn.GRU(
-            width, width, layers, batch_first=True, bidirectional=True, dropout=dropout
+            width, width, layers, batch_first=True, bidirectional=True, dropout=between
         )
         self.drop = nn.Dropout(dropout)
         self.hits = nn.Linear(2 * width, 9)
