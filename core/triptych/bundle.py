@@ -102,8 +102,9 @@ class Bundle:
             known = did_you_mean(name, self.card.graphs)
             raise UserError(f"the bundle {self.listed} has no graph {name!r}{known}")
         graph = self.card.graphs[name]
-        path = _inside(self.path, graph.file)
+        path = self.path / graph.file
         if graph.file not in self._verified:
+            path = _inside(self.path, graph.file)
             _check_metadata(_read_verified(path, graph.sha256), self.card, name, path)
             self._verified.add(graph.file)
         return path

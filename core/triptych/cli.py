@@ -89,11 +89,11 @@ def _dispatch(words: list[str]) -> int:
         return 0
     if name in _COMMANDS:
         return _COMMANDS[name](rest)
-    from triptych.task import tasks
+    from triptych.task import get_task, task_names
 
-    known = tasks()
+    known = task_names()
     if name in known:
-        return _run_task(known[name], rest)
+        return _run_task(get_task(name), rest)
     raise UserError(f"there is no command {name!r}{did_you_mean(name, [*known, *_COMMANDS])}")
 
 

@@ -183,7 +183,7 @@ class Engine:
 
     def session(self, model: str | Path) -> Any:
         """The cached `onnxruntime.InferenceSession` of a file; a changed file is loaded again."""
-        path = Path(model).resolve()
+        path = Path(os.path.abspath(model))  # noqa: PTH100 (resolve asks the disk for each folder)
         try:
             stat = path.stat()
         except OSError as error:

@@ -26,11 +26,12 @@ if TYPE_CHECKING:
 
 KINDS = ("float", "int", "bool", "choice", "text", "picture", "mask", "score", "seed", "blend")
 MAX_SEED = 2**31 - 1  # the largest that Blender, OSC and NumPy's legacy generator all take
-_BUILT_IN = (  # modules that each hold TASKS
+_BUILT_IN = (
     "triptych.image.style",
     "triptych.music.melody",
+    "triptych.music.fill",
     "triptych.music.groove",
-)
+)  # modules that each hold TASKS
 
 
 @dataclass(frozen=True)
@@ -229,7 +230,8 @@ class Task:
     """A capability. `function(given, job, engine, **values)` returns a Result.
 
     `input` is "picture" (float32, H x W x 3, sRGB, 0..1), "score" (a `music.score.Score`) or
-    "none"; `output` is "picture" or "score".
+    "none"; `output` is "picture" or "score". `model` is the task that a bundle's card must name for
+    it to work with; "" if it brings its own errors.
     """
 
     name: str
@@ -239,6 +241,19 @@ class Task:
     parameters: tuple[Parameter, ...] = ()
     input: str = "picture"
     output: str = "picture"
+    model: str = ""
+
+    @property
+    def missing(self) -> str:
+        """Why it cannot be offered, in one sentence; "" if it can."""
+        from triptych.bundle import find_bundles
+
+        if not self.model or find_bundles(self.model):
+            return ""
+        return (
+            f"{self.name} needs a model that is not installed: `triptych train {self.model}` "
+            "trains one."
+        )
 
     def check(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """A checked value for every parameter, defaults filled in; UserError for the first bad."""
@@ -303,18 +318,30 @@ def register(task: Task) -> Task:
 
 
 def tasks() -> dict[str, Task]:
-    """All tasks by name: the built-in ones (imported now) and those registered."""
+    """The tasks that can be offered, by name: the built-in ones (imported now) and those
+    registered, but none whose model is missing."""
+    return {name: task for name, task in _all_tasks().items() if not task.missing}
+
+
+def _all_tasks() -> dict[str, Task]:
     for module in _BUILT_IN:
         for task in importlib.import_module(module).TASKS:
             register(task)
     return dict(_registered)
 
 
+def task_names() -> list[str]:
+    """The names of all tasks, also of those whose model is missing."""
+    return list(_all_tasks())
+
+
 def get_task(name: str) -> Task:
-    """The task of this name; UserError with the nearest name."""
-    known = tasks()
+    """The task of this name; UserError with the nearest name, or if its model is missing."""
+    known = _all_tasks()
     if name not in known:
         raise UserError(f"there is no task {name!r}{did_you_mean(name, known)}")
+    if known[name].missing:
+        raise UserError(known[name].missing)
     return known[name]
 
 

@@ -190,7 +190,7 @@ def test_a_worker_that_dies_is_told_and_leaves_nothing():
         run = worker.run("tint", {"strength": 0}, given_)
         os.kill(worker._process.pid, signal.SIGKILL)
         assert run.wait(5)
-        result = run._result.path
+        result = run._result.path  # type: ignore[union-attr]
         with pytest.raises(WorkerError, match="stopped"):
             run.result()
         assert not Path(result).exists()

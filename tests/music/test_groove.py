@@ -1,4 +1,4 @@
-"""Groove, drumify and fill-in on the bundle that ships: what may change and what may not."""
+"""Groove, drumify and add-drums on the bundle that ships: what may change and what may not."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from triptych.engine import Engine, Job
 from triptych.errors import Cancelled, UserError
 from triptych.music import kit, midi
-from triptych.music.groove import DRUMIFY, FILL_IN, GROOVE
+from triptych.music.groove import DRUMIFY, ADD_DRUMS, GROOVE
 from triptych.music.groove_model import at_level
 from triptych.music.kit import LEVELS, PIECE_OF, PITCHES
 from triptych.music.score import Score, Track, notes
@@ -186,7 +186,7 @@ def test_a_lone_track_is_taken_for_drums_and_none_is_refused() -> None:
         with pytest.raises(UserError, match="drum"):
             played(GROOVE, score)
         with pytest.raises(UserError, match="drum"):
-            played(FILL_IN, score)
+            played(ADD_DRUMS, score)
 
 
 RHYTHM = [(0, 100), (0.75, 70), (1, 110), (1.5, 60), (2.5, 100), (3, 110), (3.5, 60)]
@@ -231,9 +231,9 @@ def test_a_tapped_drum_track_is_replaced_and_others_stay() -> None:
 
 @given(rows=NOTES, creativity=st.floats(0, 1), seed=st.integers(0, 99))
 @settings(max_examples=15)
-def test_fill_in_keeps_what_is_there(rows: Any, **values: Any) -> None:
+def test_add_drums_keeps_what_is_there(rows: Any, **values: Any) -> None:
     given = Score((Track(notes(rows), drums=True),))
-    made = played(FILL_IN, given, add="snare", **values)
+    made = played(ADD_DRUMS, given, add="snare", **values)
     assert np.array_equal(made.tracks[0].notes, given.tracks[0].notes)
     assert set(made.tracks[1].notes["pitch"].tolist()) <= {38}
 
@@ -241,7 +241,7 @@ def test_fill_in_keeps_what_is_there(rows: Any, **values: Any) -> None:
 def test_hats_alone_get_a_kick_and_a_snare() -> None:
     hats = rock(8).tracks[0].notes
     hats = hats[hats["pitch"] == 42]
-    made = played(FILL_IN, Score((Track(hats, drums=True),)), creativity=0)
+    made = played(ADD_DRUMS, Score((Track(hats, drums=True),)), creativity=0)
     added = made.tracks[1].notes
     assert {36, 38} <= set(added["pitch"].tolist())
     assert 42 not in added["pitch"]
@@ -249,11 +249,11 @@ def test_hats_alone_get_a_kick_and_a_snare() -> None:
     assert np.isin(backbeat, (4, 12)).sum() >= 8
     with pytest.raises(UserError, match="missing"):
         whole = [(0, 0.1, pitch, 90) for pitch in PITCHES]
-        played(FILL_IN, Score((Track(notes(whole), drums=True),)))
+        played(ADD_DRUMS, Score((Track(notes(whole), drums=True),)))
 
 
 def test_every_task_can_be_cancelled() -> None:
-    for task in (GROOVE, DRUMIFY, FILL_IN):
+    for task in (GROOVE, DRUMIFY, ADD_DRUMS):
         job = Job()
         job.cancel()
         with pytest.raises(Cancelled):

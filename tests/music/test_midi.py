@@ -345,6 +345,7 @@ GOOD = file(END, bytes([0, 0x90, 60, 64, 96, 60, 0]) + END)
         (file(END, END, kind=2), "2 sequences that are independent"),
         (file(*[END] * 1001), "1001 tracks; at most 1000"),
         (b"MThd" + bytes(midi.MOST_BYTES), "larger than 32 MB"),
+        (file(b"\0\xc0\0" + bytes(1_100_000)), "500000 that are not notes"),
     ],
 )
 def test_what_cannot_be_read_is_refused_in_a_sentence(

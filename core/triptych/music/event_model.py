@@ -62,9 +62,17 @@ class EventModel:
     _memory: np.ndarray = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        shape = self.bundle.card.graphs["step"].inputs[2].shape
-        self._memory = np.zeros((int(shape[0]), 1, int(shape[2])), np.float32)
+        (held,) = [t for t in self.bundle.card.graphs["step"].inputs if t.name == "memory"]
+        self._memory = np.zeros((int(held.shape[0]), 1, int(held.shape[2])), np.float32)
         self._step((0, START, 0, 0, 0))
+
+    def beside(self, tick: int) -> dict[str, np.ndarray]:
+        """What the graph `step` is given beside the event, its state and the memory."""
+        return {}
+
+    def around(self, tick: int) -> dict[str, np.ndarray]:
+        """What the graph `heads` is given beside the context and the fields, for a note there."""
+        return {}
 
     def feed(self, event: np.void) -> None:
         """Take in one EVENT (its pitch as the model has it); time never runs back."""
@@ -148,7 +156,7 @@ class EventModel:
             "state": state,
             "memory": self._memory,
         }
-        made = self.engine.run(self.bundle.graph("step"), feeds)
+        made = self.engine.run(self.bundle.graph("step"), feeds | self.beside(self.tick))
         self._context, self._memory = made["context"], made["after"]
 
     def _logits(self, name: str, chosen: np.ndarray, place: int) -> np.ndarray:
@@ -157,6 +165,7 @@ class EventModel:
             "chosen": chosen,
             "place": np.array([place]),
         }
+        feeds |= self.around(self.tick + int(chosen[0, 0]))
         made = self.engine.run(self.bundle.graph("heads"), feeds)[name]
         return np.asarray(made[0], np.float64)
 

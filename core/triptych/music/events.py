@@ -142,18 +142,21 @@ EVENT = np.dtype(
 
 def events(score: Score, shift: int = 0) -> np.ndarray:
     """The notes of a score as an array of EVENT, transposed by `shift` semitones (not drums)."""
-    made = []
-    for track, part in zip(score.tracks, parts_of(score.tracks), strict=True):
-        notes = track.notes
-        out = np.zeros(len(notes), EVENT)
-        out["tick"] = np.rint(notes["start"] * TICKS)
-        out["part"] = part
-        out["pitch"] = notes["pitch"] if track.drums else folded(notes["pitch"] + shift)
-        out["duration"] = duration_class(np.rint(notes["duration"] * TICKS))
-        out["velocity"] = notes["velocity"] // VELOCITY_STEP
-        made.append(out)
-    whole = np.concatenate(made) if made else np.zeros(0, EVENT)
-    return ordered(whole)
+    pairs = zip(score.tracks, parts_of(score.tracks), strict=True)
+    made = [of_track(track, part, shift) for track, part in pairs]
+    return ordered(np.concatenate([*made, np.zeros(0, EVENT)]))
+
+
+def of_track(track: Track, part: int, shift: int = 0) -> np.ndarray:
+    """The notes of a track as EVENTs of a part."""
+    notes = track.notes
+    made = np.zeros(len(notes), EVENT)
+    made["tick"] = np.rint(notes["start"] * TICKS)
+    made["part"] = part
+    made["pitch"] = notes["pitch"] if part == DRUMS else folded(notes["pitch"] + shift)
+    made["duration"] = duration_class(np.rint(notes["duration"] * TICKS))
+    made["velocity"] = notes["velocity"] // VELOCITY_STEP
+    return made
 
 
 def ordered(array: np.ndarray) -> np.ndarray:

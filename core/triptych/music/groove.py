@@ -1,4 +1,4 @@
-"""The tasks `groove`, `drumify` and `fill-in`: a drummer's feel, a kit for a rhythm, missing drums.
+"""The tasks `groove`, `drumify` and `add-drums`: a drummer's feel, a kit for a rhythm, missing drums.
 
 A network says how the pieces of a kit are played on a grid of sixteenths; see `groove_model`.
 """
@@ -96,8 +96,8 @@ def drumify(given: Score, job: Job, engine: Engine, **values: Any) -> Result:
     )
 
 
-def fill_in(given: Score, job: Job, engine: Engine, **values: Any) -> Result:
-    """The score with the drums that are missing; see FILL_IN for the parameters.
+def add_drums(given: Score, job: Job, engine: Engine, **values: Any) -> Result:
+    """The score with the drums that are missing; see ADD_DRUMS for the parameters.
 
     Every note that is there stays; what is added goes into a track of its own.
     """
@@ -119,7 +119,7 @@ def fill_in(given: Score, job: Job, engine: Engine, **values: Any) -> Result:
     told = dataclasses.replace(known, hits=np.ones_like(known.hits), feel=grid.hits)
     made = model.feel(more, told, values["creativity"] / 2, rng, job.part(0.7, 1))
     added = dataclasses.replace(made, hits=made.hits * allowed)
-    tracks = [*given.tracks, Track(_notes(added), "Drums, filled in", drums=True)]
+    tracks = [*given.tracks, Track(_notes(added), "More drums", drums=True)]
     return Result(given.with_tracks(tracks), [model.bundle.used])
 
 
@@ -332,6 +332,7 @@ GROOVE = Task(
     ),
     input="score",
     output="score",
+    model="groove",
 )
 
 DRUMIFY = Task(
@@ -355,13 +356,14 @@ DRUMIFY = Task(
     ),
     input="score",
     output="score",
+    model="groove",
 )
 
-FILL_IN = Task(
-    name="fill-in",
-    label="Fill in the kit",
+ADD_DRUMS = Task(
+    name="add-drums",
+    label="Add drums",
     help="Add what is missing to drums: a kick and a snare to hats, hats to a beat.",
-    function=fill_in,
+    function=add_drums,
     parameters=(
         Parameter(
             "add",
@@ -381,6 +383,7 @@ FILL_IN = Task(
     ),
     input="score",
     output="score",
+    model="groove",
 )
 
-TASKS = (GROOVE, DRUMIFY, FILL_IN)
+TASKS = (GROOVE, DRUMIFY, ADD_DRUMS)

@@ -128,7 +128,8 @@ def _samples(data: bytes, program: str, font: Path, timeout: float) -> np.ndarra
         source, sound = Path(folder, "score.mid"), Path(folder, "score.raw")
         source.write_bytes(data)
         options = ["-n", "-i", "-q", "-r", str(SAMPLE_RATE), "-T", "raw", "-O", "float"]
-        options += ["-E", "little", "-F", str(sound)]
+        # Else it plays with a soundfont of its own where it cannot read the one that is asked for.
+        options += ["-E", "little", "-F", str(sound), "-o", "synth.default-soundfont="]
         try:
             done = subprocess.run(
                 [program, *options, str(font.absolute()), str(source)],

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,7 @@ def melody(given: None, job: Job, engine: Engine, **values: Any) -> Result:
     )
     made = generate(
         stream,
-        _wishes(frame, 0.0, voices, key, values),
+        wishes(frame, 0.0, length, voices, key, values),
         _sampling(values),
         values["seed"],
         job,
@@ -83,8 +84,9 @@ def continue_(given: Score, job: Job, engine: Engine, **values: Any) -> Result:
     for number, event in enumerate(heard):
         job.part(0.0, 0.3).progress(number / len(heard), "listening")
         stream.feed(event)
-    wishes = _wishes(whole, begin, frozenset(parts), key, values, _range(given))
-    made = generate(stream, wishes, _sampling(values), values["seed"], job.part(0.3, 1.0))
+    near = dict.fromkeys(parts, _range(given))
+    limits = wishes(whole, begin, whole.length, frozenset(parts), key, values, near, origin=begin)
+    made = generate(stream, limits, _sampling(values), values["seed"], job.part(0.3, 1.0))
     fresh = {}
     for part in set(made["part"].tolist()):
         fresh[part] = events.notes_of(
@@ -171,45 +173,49 @@ def _sampling(values: dict[str, Any]) -> Sampling:
     return Sampling(values["temperature"], values["top_p"], values["density"])
 
 
-def _wishes(
+def wishes(
     whole: Score,
     begin: float,
+    end: float,
     parts: frozenset[int],
     key: Key,
-    values: dict[str, Any],
-    reach: tuple[int, int] = (0, 127),
+    values: Mapping[str, Any],
+    ranges: Mapping[int, tuple[int, int]] | None = None,
+    alone: bool = False,
+    origin: float = 0.0,
 ) -> Constraints:
-    """The constraints that the parameters name, from the beat `begin` to the end of `whole`."""
+    """The constraints that the parameters name, from the beat `begin` to `end` of `whole`.
+
+    `ranges` narrows the pitches of parts; with `alone` each has one note at a time;
+    the chord track begins at the beat `origin`.
+    """
     low, high = values["lowest"], values["highest"]
     if low > high:
         raise UserError(f"lowest ({low}) lies above highest ({high}): exchange them.")
-    top, bottom = whole.metre_at(whole.length - 1e-6)
+    top, bottom = whole.metre_at(end - 1e-6)
     bar = top * 4 / bottom
-    locked = key.classes if values["lock"] else None
     chords = []
     if values["chords"]:
         track = parse_chords(values["chords"], bar)
         period = track[-1][0] + track[-1][1]
-        for turn in range(int(np.ceil((whole.length - begin) / period))):
-            chords += [
-                (_tick(begin + turn * period + at), _tick(begin + turn * period + at + long), chord)
-                for at, long, chord in track
-            ]
+        for turn in range(math.ceil((end - origin) / period)):
+            since = origin + turn * period
+            chords += [(_tick(since + at), _tick(since + at + long), c) for at, long, c in track]
     beat = 1.5 if bottom == 8 and top % 3 == 0 and top > 3 else 4 / bottom
-    beats = frozenset(_tick(b) for b in np.arange(begin, whole.length, beat))
     straight = range(0, TICKS, 3)
     return Constraints(
         _tick(begin),
-        _tick(whole.length),
+        _tick(end),
         parts,
-        locked,
+        key.classes if values["lock"] else None,
         chords,
-        max(low, reach[0]),
-        min(high, reach[1]),
+        low,
+        high,
+        ranges or {},
         polyphony=values.get("polyphony", 16),
-        alone=values.get("polyphony") == 1,
+        alone=alone or values.get("polyphony") == 1,
         grid=frozenset([*straight, *range(0, TICKS, 4)] if values["triplets"] else straight),
-        beats=beats,
+        beats=frozenset(_tick(b) for b in np.arange(begin, end, beat)),
         longest_rest=max(TICKS, round(bar * TICKS)),
     )
 
@@ -248,7 +254,7 @@ def _collections() -> Sequence[Choice]:
     return [Choice(name, name.capitalize()) for name in COLLECTIONS]
 
 
-_SHARED = (
+SHARED = (
     Parameter(
         "collection",
         "Kind of music",
@@ -362,10 +368,11 @@ MELODY = Task(
             minimum=1,
             maximum=128,
         ),
-        *_SHARED,
+        *SHARED,
     ),
     input="none",
     output="score",
+    model="score",
 )
 
 CONTINUE = Task(
@@ -380,10 +387,11 @@ CONTINUE = Task(
         Parameter(
             "key", "Key", "text", "", "Such as C or F#m; empty: the piece's own.", maximum=40
         ),
-        *_SHARED,
+        *SHARED,
     ),
     input="score",
     output="score",
+    model="score",
 )
 
 TASKS = (MELODY, CONTINUE)

@@ -1,8 +1,8 @@
 """Standard MIDI files in and out (MIDI 1.0, RP-001), with what a musician put into them.
 
 Messages are mido's, and mido writes the files. Reading walks the bytes here: mido's reader gives
-up a whole file for one bad key signature, a foreign chunk or a lying header, drops the time of meta
-events that it does not know, and reads 100,000 notes in 4 s rather than in 0.5.
+up a whole file for one bad key signature, a foreign chunk or a lying header, and drops the time of
+meta events that it does not know.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ RESOLUTION = 960
 DRUM_CHANNEL = 9  # counted from 0; musicians call it 10
 MOST_TRACKS = 1000
 MOST_BYTES = 32_000_000
-_MOST_EVENTS = 2_500_000  # 1,000,000 notes and then some
+_MOST_EVENTS = 2_500_000  # 1,000,000 notes and what follows; 10 s
+_MOST_OTHER = 500_000  # events that are no notes; 10 s
 _SHORT = 1 / 32  # quarter notes that a note without a length is given: a 128th note
 _LONGEST_TICKS = 0x0FFFFFFF  # what a variable-length number holds
 
@@ -284,9 +285,14 @@ class _Part:
 
 def _parts(bodies: Sequence[tuple[bytes, bool]], name: str) -> list[_Part]:
     parts = [_Part() for _ in bodies]
+    others = 0
     for count, (track, tick, status, kind, data) in enumerate(_events(bodies, name)):
-        if count >= _MOST_EVENTS:
-            raise UserError(f"{name} has more than {_MOST_EVENTS} events: split it.")
+        others += status >= 0xA0
+        if count >= _MOST_EVENTS or others > _MOST_OTHER:
+            raise UserError(
+                f"{name} has more than {_MOST_EVENTS} events, or {_MOST_OTHER} that are not notes: "
+                "thin out its controllers or split it."
+            )
         part = parts[track]
         if status >= 0xF0:
             _common(part, tick, status, kind, data)

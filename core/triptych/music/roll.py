@@ -249,7 +249,7 @@ def _grid(canvas: _Canvas, place: _Place, score: Score, first: int) -> None:
             canvas.text(x + 4, upper - 10, str(first + number), 12, _GREY)
     for pitch in place.rows:
         if pitch % 12 == 0:
-            canvas.across(left, right, place.y(pitch) + place.row, _BAR)
+            canvas.across(left, right, place.y(pitch) + place.row, _BEAT)
     canvas.down(right, upper, lower, _BAR)
     for y in (upper, place.floor, lower):
         canvas.across(_MARGIN, right, y, _BAR)

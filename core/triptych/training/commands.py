@@ -28,9 +28,14 @@ RECIPES = {
     "own-style": "triptych.training.image.own_style:OwnStyleRecipe",
     "artist": "triptych.training.image.artist:ArtistRecipe",
     "score": "triptych.training.music.score:ScoreRecipe",
+    "own-score": "triptych.training.music.own_score:OwnScoreRecipe",
+    "infill": "triptych.training.music.infill:InfillRecipe",
     "groove": "triptych.training.music.groove:GrooveRecipe",
 }
 """Where each recipe is: a class made from its settings, a dataclass, alone."""
+
+OWN = {"style": "own-style", "score": "own-score"}
+"""What a recipe's name means when the user gives something of their own to learn."""
 
 
 def recipes() -> list[str]:
@@ -52,11 +57,11 @@ def train(
 ) -> Run:
     """Train the recipe named `recipe`, or go on with the run in the folder `resume`.
 
-    `settings` are fields of the recipe's settings or of LoopSettings. With `sources` (pictures or a
-    folder of them, under `licence`), "style" means the recipe "own-style", which learns them under
-    `name`; its bundle then goes to the user's bundles at once. `minutes` and `steps` count over
+    `settings` are fields of the recipe's settings or of LoopSettings. With `sources` (pictures,
+    MIDI files or folders of them, under `licence`), a recipe of OWN learns those under `name`; its
+    bundle then goes to the user's bundles at once. `minutes` and `steps` count over
     resumes. `output` is the run's folder (default: runs/ in the current folder, or among the
-    user's data for an own style).
+    user's data for something of their own).
 
     Raises:
         UserError: one sentence, for all that the user can mend.
@@ -64,17 +69,17 @@ def train(
     """
     given = dict(settings or {})
     given |= {k: v for k, v in (("minutes", minutes), ("steps", steps)) if v is not None}
-    if recipe == "style" and sources:
-        recipe = "own-style"
+    if sources:
+        recipe = OWN.get(recipe, recipe)
     given |= _about_sources(recipe, sources, name, licence)
     if resume is not None:
         made, run = _reopened(resume, given)
-        own = made.name == "own-style"
-        if recipe != made.name and not (own and recipe == "style"):
+        own = made.name in OWN.values()
+        if made.name not in (recipe, OWN.get(recipe)):
             raise UserError(f"{shown(resume)} is a run of the recipe {made.name}, not of {recipe}")
     else:
         made = _recipe(recipe, given)
-        own = made.name == "own-style"
+        own = made.name in OWN.values()
         run = Run(_run_folder(output, name or made.name, own))
     for source in made.sources():  # refused before anything is made
         source.names()
@@ -114,7 +119,7 @@ def export(run: Path, output: Path | None = None, name: str | None = None) -> Pa
 def _about_sources(
     recipe: str, sources: Sequence[Path], name: str | None, licence: str | None
 ) -> dict[str, Any]:
-    """What the command's options say to a recipe that learns the user's own pictures."""
+    """What the command's options say to a recipe that learns something of the user's own."""
     found: dict[str, Any] = {}
     known = {field.name for field in dataclasses.fields(_settings_type(_recipe_type(recipe)))}
     if sources:
@@ -123,7 +128,7 @@ def _about_sources(
         found["licence"] = licence
     for key, option in (("source", "--from"), ("licence", "--licence")):
         if key in found and key not in known:
-            raise UserError(f"the recipe {recipe} has its own pictures: leave {option} out")
+            raise UserError(f"the recipe {recipe} has its own data: leave {option} out")
     if name is not None and "name" in known:
         found["name"] = name
     return found

@@ -38,7 +38,9 @@ class GraphExport:
     """A module to export as one graph.
 
     `inputs` are examples by name, `free` the names of an input's free axes, `ranges` what a value
-    may be. `trials` are more inputs on which ONNX must agree with PyTorch.
+    may be. `trials` are more inputs on which ONNX must agree with PyTorch. With `named` every
+    weight keeps its name and shape, so that `weights` can read it again: what PyTorch would compute
+    from weights alone (a GRU's gates in another order) ONNX Runtime then does when it opens them.
     """
 
     module: nn.Module
@@ -47,6 +49,7 @@ class GraphExport:
     free: dict[str, dict[int, str]]
     trials: Sequence[dict[str, Tensor]]
     ranges: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
+    named: bool = False
 
 
 def halve(model: onnx.ModelProto) -> None:
@@ -96,6 +99,7 @@ def export_graph(graph: GraphExport, path: Path) -> bundle.Graph:
             input_names=list(graph.inputs),
             output_names=graph.outputs,
             dynamic_axes=graph.free,
+            do_constant_folding=not graph.named,
         )
         made = module(*graph.inputs.values())
     model = onnx.load(path)

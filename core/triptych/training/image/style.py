@@ -46,7 +46,6 @@ class StyleSettings:
     rate: float = 3e-3  # of the generator's convolutions and the library's corrections
     size: int = 256  # pixels of a crop's side
     any_share: float = 0.3  # share of examples whose style is not of the library
-    favoured: str = ""  # styles of the library that half of its examples take, with spaces between
     variants: int = 4  # augmented versions of each painting
     smooth: float = 1.0  # weight of `roughness`
     adversarial: float = 0.06  # weight of the library's adversarial term
@@ -228,7 +227,6 @@ class StyleRecipe(Recipe):
 
     def batch(self, indices: range, device: torch.device) -> Any:
         library = len(style_data.LIBRARY)
-        favoured = [style_data.LIBRARY.index(name) for name in self.settings.favoured.split()]
         crops, rows, paintings = [], [], []
         for index in indices:
             rng = np.random.default_rng((self.loop.seed, index))
@@ -236,10 +234,7 @@ class StyleRecipe(Recipe):
             crops.append(data.crop(content, self.settings.size, rng))
             any_picture = rng.random() < self.settings.any_share
             low, high = (library, len(self.bank.wanted)) if any_picture else (0, library)
-            if favoured and not any_picture and rng.random() < 0.5:
-                rows.append(int(rng.choice(favoured)))
-            else:
-                rows.append(int(rng.integers(low, high)))
+            rows.append(int(rng.integers(low, high)))
             painting = self.paintings[rows[-1] % library]  # one of any picture is not looked at
             paintings.append(data.crop(painting, self.settings.size, rng))
         pictures = torch.cat([as_tensor(c) for c in crops])

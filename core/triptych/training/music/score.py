@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from triptych import bundle
 from triptych.music import events
-from triptych.music.events import END, FIELDS, START, STATE
+from triptych.music.events import END, FIELDS, START, STATE, Bars
 from triptych.music.theory import estimate_key
 from triptych.training import data, export
 from triptych.training.loop import LoopSettings, Recipe, Run
@@ -54,16 +54,10 @@ class ScoreRecipe(Recipe):
 
     def setup(self, device: torch.device) -> dict[str, nn.Module]:
         every = score_data.pieces(data.data_root())
-        self.train = [p for p in every if p.split == "train"]
-        sizes = np.array([len(p.events) for p in self.train], float)
-        kinds = np.array([p.collection for p in self.train])
-        whole = np.bincount(kinds, sizes, len(events.COLLECTIONS))
-        shares = sizes * (whole[kinds].clip(1) ** (self.settings.balance - 1))
-        self.cumulative = np.cumsum(shares / shares.sum())
-        held = [p for p in every if p.split == "valid"]
+        self.drawn = Drawn([p for p in every if p.split == "train"], self.settings.balance)
         self.valid = [
-            example(held[int(i)], self.settings.length, np.random.default_rng((9, int(i))))
-            for i in np.linspace(0, len(held) - 1, min(64, len(held)))
+            example(piece, self.settings.length, np.random.default_rng((9, number)))
+            for number, piece in enumerate(some_held([p for p in every if p.split == "valid"]))
         ]
         s = self.settings
         return {"net": EventNet(s.width, s.layers, s.dropout)}
@@ -79,22 +73,26 @@ class ScoreRecipe(Recipe):
         made = []
         for index in indices:
             rng = np.random.default_rng((self.loop.seed, index))
-            place = min(int(np.searchsorted(self.cumulative, rng.random())), len(self.train) - 1)
-            made.append(example(self.train[place], self.settings.length, rng))
+            made.append(example(self.drawn(rng), self.settings.length, rng))
         return {k: t.to(device) for k, t in stacked(made).items()}
 
     def loss(
         self, part: str, modules: Mapping[str, nn.Module], batch: Any, progress: float
     ) -> tuple[Tensor, dict[str, float]]:
-        losses = field_losses(modules["net"], batch)
+        losses = self._losses(modules["net"], batch)
         total = torch.stack(list(losses.values())).sum()
         return total, {name: float(value.detach()) for name, value in losses.items()}
+
+    def _losses(self, net: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        wanted = batch["wanted"]
+        logits = net(batch["before"], batch["state"], wanted[..., :4], batch["place"])
+        return field_losses(logits, wanted, batch["known"])
 
     @torch.no_grad()
     def validate(self, net: nn.Module) -> dict[str, float]:
         """Nats per event on the validation pieces, by field."""
         net.eval()
-        losses = field_losses(net, stacked(self.valid))
+        losses = self._losses(net, stacked(self.valid))
         net.train()
         return {name: float(value) for name, value in losses.items()}
 
@@ -125,6 +123,30 @@ class ScoreRecipe(Recipe):
             ],
         )
         return export.write_bundle(folder, card, graphs(net), {})
+
+
+class Drawn:
+    """Pieces drawn at random by their number of notes; rare collections more often.
+
+    A collection's share is its share of the notes to the power `balance`.
+    """
+
+    def __init__(self, pieces: Sequence[Piece], balance: float) -> None:
+        self.pieces = pieces
+        sizes = np.array([len(p.events) for p in pieces], float)
+        kinds = np.array([p.collection for p in pieces])
+        whole = np.bincount(kinds, sizes, len(events.COLLECTIONS))
+        shares = sizes * (whole[kinds].clip(1) ** (balance - 1))
+        self._cumulative = np.cumsum(shares / shares.sum())
+
+    def __call__(self, rng: np.random.Generator) -> Piece:
+        place = int(np.searchsorted(self._cumulative, rng.random()))
+        return self.pieces[min(place, len(self.pieces) - 1)]
+
+
+def some_held(held: Sequence[Piece], count: int = 64) -> list[Piece]:
+    """A few of the held-out pieces, of all collections alike."""
+    return [held[int(i)] for i in np.linspace(0, len(held) - 1, min(count, len(held)))]
 
 
 def graphs(net: EventNet) -> dict[str, export.GraphExport]:
@@ -161,6 +183,7 @@ def graphs(net: EventNet) -> dict[str, export.GraphExport]:
                 **{k: {1: "n"} for k in ("memory", "after")},
             },
             [steps(1), steps(3), steps(8)],
+            named=True,
         ),
         "heads": export.GraphExport(
             net.heads,
@@ -168,14 +191,13 @@ def graphs(net: EventNet) -> dict[str, export.GraphExport]:
             list(FIELDS),
             {k: {0: "n"} for k in ("context", "chosen", "place", *FIELDS)},
             [draws(1), draws(3), draws(8)],
+            named=True,
         ),
     }
 
 
-def field_losses(net: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def field_losses(logits: Sequence[Tensor], wanted: Tensor, known: Tensor) -> dict[str, Tensor]:
     """Cross entropy of each field in nats, over the events for which it means something."""
-    wanted, known = batch["wanted"], batch["known"]
-    logits = net(batch["before"], batch["state"], wanted[..., :4], batch["place"])
     losses = {}
     for index, (name, made) in enumerate(zip(FIELDS, logits, strict=True)):
         use = known[..., index]
@@ -201,9 +223,9 @@ def example(piece: Piece, length: int, rng: np.random.Generator) -> dict[str, np
     start = int(piece.bars.starts[low])
     array = piece.events[np.searchsorted(piece.events["tick"], start) :]
     whole = len(array) < length
-    array = array[: length - 1 if whole else length].copy()
-    minor = _to_home(array, piece.minor)
-    return inputs(array, start, piece, minor, length, ended=whole)
+    array = array[: length - 1 if whole else length]
+    shift, minor = home(array, piece.minor)
+    return inputs(transposed(array, shift), start, piece, minor, length, ended=whole)
 
 
 def _first_bar(piece: Piece, length: int, rng: np.random.Generator) -> int:
@@ -214,21 +236,40 @@ def _first_bar(piece: Piece, length: int, rng: np.random.Generator) -> int:
     return int(rng.integers(0, np.searchsorted(piece.bars.starts, last, "right")))
 
 
-def _to_home(array: np.ndarray, minor: bool) -> bool:
-    """Transpose the window, in place, to C major or A minor by its own notes; whether minor."""
+def home(array: np.ndarray, minor: bool) -> tuple[int, bool]:
+    """The shift that brings EVENTs to C major or A minor by their own notes; whether to minor.
+
+    `minor` is said of an array without pitched notes.
+    """
+    pitched = array[array["part"] != events.DRUMS]
+    if not len(pitched):
+        return 0, minor
+    key = estimate_key(events.notes_of(pitched))
+    return events.shift_to_c(key), key.minor
+
+
+def transposed(array: np.ndarray, shift: int) -> np.ndarray:
+    """EVENTs shifted by semitones; drums stay."""
+    array = array.copy()
     pitched = array["part"] != events.DRUMS
-    if not pitched.any():
-        return minor
-    notes = events.notes_of(array[pitched])
-    key = estimate_key(notes)
-    array["pitch"][pitched] = events.folded(array["pitch"][pitched] + events.shift_to_c(key))
-    return key.minor
+    array["pitch"][pitched] = events.folded(array["pitch"][pitched] + shift)
+    return array
 
 
 def inputs(
-    array: np.ndarray, start: int, piece: Piece, minor: bool, length: int, ended: bool
+    array: np.ndarray,
+    start: int,
+    piece: Piece,
+    minor: bool,
+    length: int,
+    ended: bool,
+    bars: Bars | None = None,
 ) -> dict[str, np.ndarray]:
-    """What the net is given for these EVENTs, padded to `length`; see `example`."""
+    """What the net is given for these EVENTs, padded to `length`; see `example`.
+
+    Beside that `ticks` (T) are those of `wanted`. `bars` stand for the piece's own.
+    """
+    bars = bars or piece.bars
     count = len(array)
     wanted = np.zeros((length, 5), np.int64)
     known = np.zeros((length, 5), np.float32)
@@ -248,9 +289,16 @@ def inputs(
     at = np.full(length + 1, ticks[-1])
     at[: count + 1] = ticks
     at, following = at[:-1], at[1:]
-    told = piece.bars.state(at)
+    told = bars.state(at)
     told |= {"collection": np.full(length, piece.collection), "minor": np.full(length, minor)}
     told["pace"] = np.full(length, piece.pace)
     state = np.stack([told[name] for name in STATE], 1).astype(np.int64)
-    place = piece.bars.state(following)["place"].astype(np.int64)
-    return {"before": before, "wanted": wanted, "state": state, "place": place, "known": known}
+    place = bars.state(following)["place"].astype(np.int64)
+    return {
+        "before": before,
+        "wanted": wanted,
+        "state": state,
+        "place": place,
+        "known": known,
+        "ticks": following,
+    }

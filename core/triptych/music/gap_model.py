@@ -1,0 +1,54 @@
+"""An infilling model at work: what stands around a gap is read once, then the gap is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from triptych.music import infilling
+from triptych.music.event_model import EventModel
+from triptych.music.events import Bars
+
+
+@dataclass
+class GapModel(EventModel):
+    """A stream into the gap of `bars` (the gap's own), whose first is the bar `first` of `whole`.
+
+    `notes` are the EVENTs around it, as the model has them; `parts` are to be written.
+    """
+
+    whole: Bars = field(kw_only=True)
+    first: int = field(kw_only=True)
+    notes: np.ndarray = field(kw_only=True)
+    parts: frozenset[int] = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        self.tick = int(self.bars.starts[0])
+        self.notes = infilling.nearest(self.notes, self.tick, int(self.bars.starts[-1]))
+        self._asked = infilling.asked(self.parts)[None]
+        # A graph cannot attend to nothing: without notes there is one that is not present.
+        count = max(len(self.notes), 1)
+        self._present = np.full((1, count), float(len(self.notes) > 0), np.float32)
+        told = np.zeros((1, count, len(infilling.NOTED)), np.int64)
+        offset = np.zeros((1, count), np.int64)
+        if len(self.notes):
+            told[0] = infilling.noted(self.notes, self.whole)
+            offset[0] = infilling.offsets(self.whole, self.notes["tick"], self.first)
+        feeds: dict[str, np.ndarray] = {"notes": told, "offset": offset}
+        feeds |= {"present": self._present, "asked": self._asked}
+        self._read = self.engine.run(self.bundle.graph("read"), feeds)["known"]
+        super().__post_init__()
+
+    def beside(self, tick: int) -> dict[str, np.ndarray]:
+        """The place in the piece, what is asked, and what was read."""
+        return {
+            "offset": infilling.offsets(self.whole, np.array([tick]), self.first),
+            "asked": self._asked,
+            "read": self._read,
+            "present": self._present,
+        }
+
+    def around(self, tick: int) -> dict[str, np.ndarray]:
+        """What sounds there in the notes around the gap."""
+        return {"sounding": infilling.sounding(self.notes, np.array([tick]))}

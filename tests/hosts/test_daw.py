@@ -1,0 +1,150 @@
+"""The bridge's player among real programs: JACK, FluidSynth and Ardour."""
+
+from __future__ import annotations
+
+import sys
+import time
+import wave
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from triptych_bridge.handle import PlayerProcess
+from triptych_bridge.midi import Note
+from triptych_bridge.protocol import Follow, Sent, State
+
+if TYPE_CHECKING:
+    from tests.hosts.studio import Ardour, Studio, Synth
+
+RATE, PERIOD = 48000, 256 / 48000  # seconds
+BEAT = 0.5  # seconds, in a new session of Ardour
+DRUMS, WOODBLOCK = 9, 76
+
+
+class Bridge(PlayerProcess):
+    """The player in the studio, and all that it reports."""
+
+    def __init__(self, studio: Studio) -> None:
+        self.told: list[Any] = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "executable", str(studio.python()))
+            super().__init__(on_report=self.told.append, echo=True)
+
+    def sent(self, kind: int) -> list[Sent]:
+        """The messages of this kind that went out."""
+        return [one for one in self.told if isinstance(one, Sent) and one.message[0] >> 4 == kind]
+
+    def wait(self, true: Callable[[State], bool], seconds: float = 20) -> State:
+        """The first state from now on of which this is true."""
+        end, seen = time.monotonic() + seconds, len(self.told)
+        while time.monotonic() < end:
+            for one in self.told[seen:]:
+                seen += 1
+                if isinstance(one, State) and true(one):
+                    return one
+            time.sleep(0.005)
+        raise AssertionError(f"not in {seconds} seconds: {self.state}")
+
+
+@pytest.fixture
+def bridge(jack: Studio) -> Iterator[Bridge]:
+    made = Bridge(jack)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def follower(bridge: Bridge, ardour: Ardour) -> Bridge:
+    """The bridge, going by Ardour's clock and playing into its track."""
+    ardour.studio.connect("ardour:MIDI Clock out", "Triptych in:midi")
+    ardour.studio.connect("Triptych out:midi", "ardour:gen/midi_in 1")
+    bridge.send(Follow("midi"))
+    return bridge
+
+
+def undisturbed(studio: Studio, take: Callable[[], np.ndarray]) -> np.ndarray:
+    """How late each note of a take was.
+
+    Where a busy machine makes JACK itself lose time, no client can be in time: once more.
+    """
+    for _ in range(5):
+        before = studio.losses()
+        late = take()
+        if studio.losses() == before:
+            break
+    return late
+
+
+def test_what_is_played_is_heard(synth: Synth, bridge: Bridge, tmp_path: Path):
+    synth.studio.connect("Triptych out:midi", synth.port)
+    steps = np.random.default_rng(1).uniform(0.15, 0.35, 12)
+
+    def take() -> np.ndarray:
+        path = tmp_path / "heard.wav"
+        with synth.recorded(path, 5):
+            starts = time.perf_counter() + 0.3 + np.cumsum(steps)
+            notes = [Note(float(start), 0.1, WOODBLOCK, 110, DRUMS) for start in starts]
+            bridge.play(notes, unit="seconds")
+        heard = onsets(path)
+        assert len(heard) == len(starts)
+        return heard - starts
+
+    late = undisturbed(synth.studio, take)
+    assert np.abs(late - np.median(late)).max() < 0.015
+
+
+def test_ardour_records_in_sync(ardour: Ardour, follower: Bridge):
+    steps = np.random.default_rng(2).uniform(0.2, 0.7, 24)
+    starts = 4 + np.cumsum(steps)  # the clock's tempo is known by then
+    notes = [Note(float(at), 0.15, 40 + i, 20 + 4 * i) for i, at in enumerate(starts)]
+    tempos: list[float] = []
+
+    def take() -> np.ndarray:
+        follower.play(notes, replace_from=0.0)
+        with ardour.recording():
+            tempos.append(follower.wait(lambda state: state.beat > starts[-1] + 0.5).tempo)
+        recorded = ardour.recorded()
+        assert [(pitch, velocity) for _, pitch, velocity in recorded] == [
+            (note.pitch, note.velocity) for note in notes
+        ]
+        return (np.array([at for at, _, _ in recorded]) - starts) * BEAT
+
+    late = undisturbed(ardour.studio, take)
+    assert np.abs(late - np.median(late)).max() < PERIOD
+    assert abs(np.median(late)) < 2 * PERIOD  # the way through JACK
+    assert tempos[-1] == pytest.approx(60 / BEAT, abs=0.1)
+
+
+def test_ardour_starts_and_stops_the_bridge(ardour: Ardour, follower: Bridge):
+    follower.play([Note(beat, 30.0, 60) for beat in (2.0, 34.0)])
+    ardour.stop()
+    ardour.tell("/transport_play")
+    follower.wait(lambda state: state.playing and state.sounding == 1)
+    ardour.tell("/transport_stop")
+    state = follower.wait(lambda state: not state.playing)
+    assert state.sounding == 0
+    assert len(follower.sent(8)) == len(follower.sent(9)) == 1
+    ardour.stop(sample=int(33 * BEAT * RATE))
+    ardour.tell("/transport_play")
+    state = follower.wait(lambda state: state.playing)
+    assert 33 <= state.beat < 34
+    follower.wait(lambda state: state.sounding == 1)
+    ardour.tell("/transport_stop")
+    assert follower.wait(lambda state: not state.playing).sounding == 0
+
+
+def onsets(path: Path) -> np.ndarray:
+    """When a sound begins in a recording of dry drums, in seconds."""
+    with wave.open(str(path)) as file:
+        rate, channels = file.getframerate(), file.getnchannels()
+        sound = np.frombuffer(file.readframes(file.getnframes()), np.int16)
+    hop = rate // 1000
+    loud = np.abs(sound.reshape(-1, channels).astype(float)).max(1)
+    loud = loud[: len(loud) // hop * hop].reshape(-1, hop).max(1)
+    assert loud.max() > 1000, "silence"
+    above = loud > loud.max() / 4
+    quiet_before = [not above[max(i - 50, 0) : i].any() for i in range(len(above))]
+    return np.flatnonzero(above & quiet_before) / 1000
