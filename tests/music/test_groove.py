@@ -1,4 +1,4 @@
-"""Groove, drumify and add-drums on the bundle that ships: what may change and what may not."""
+"""Groove, drumify and add_drums on the bundle that ships: what may change and what may not."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from triptych.engine import Engine, Job
 from triptych.errors import Cancelled, UserError
 from triptych.music import kit, midi
-from triptych.music.groove import DRUMIFY, ADD_DRUMS, GROOVE
+from triptych.music.groove import ADD_DRUMS, DRUMIFY, GROOVE
 from triptych.music.groove_model import at_level
 from triptych.music.kit import LEVELS, PIECE_OF, PITCHES
 from triptych.music.score import Score, Track, notes

@@ -1,4 +1,4 @@
-"""The tasks `groove`, `drumify` and `add-drums`: a drummer's feel, a kit for a rhythm, missing drums.
+"""The tasks `groove`, `drumify` and `add_drums`: feel, a kit for a rhythm, what a kit lacks.
 
 A network says how the pieces of a kit are played on a grid of sixteenths; see `groove_model`.
 """
@@ -360,7 +360,7 @@ DRUMIFY = Task(
 )
 
 ADD_DRUMS = Task(
-    name="add-drums",
+    name="add_drums",
     label="Add drums",
     help="Add what is missing to drums: a kick and a snare to hats, hats to a beat.",
     function=add_drums,
