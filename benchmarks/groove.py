@@ -23,6 +23,7 @@ from triptych.training.music.groove_data import Performance
 
 BAR = 18.8  # ms; the best sequence-to-sequence figure of Gillick et al. 2019, table 2
 _MIDDLE = len(LEVELS) // 2
+_LONGEST = 20  # takes
 Windows = list[tuple[Performance, int]]
 
 
@@ -38,6 +39,7 @@ def main() -> None:
     model = GrooveModel(found, Engine(["cpu"], options.threads))
     rows, figures = humanise(model, train, valid, test)
     more_rows, more = drumify(model, train, test)
+    spread = evenness(model, test)
     best = figures["humanise, timing error"][0]
     given = "hits, tempo and style label are given, not who drums"
     body = (
@@ -50,6 +52,19 @@ def main() -> None:
         "are given; hits of nine pieces over all cells; bar: above nearest neighbour, met: "
         f"{verdict(more['drumify, F1'][0] > more['drumify, F1 of nearest neighbour'][0])}):\n\n"
         + table(["what", "precision", "recall", "F1"], more_rows)
+        + "\n\nHow even (mean absolute differences between hits, in the first 16 bars of the "
+        "longest takes of the test split; what is drawn shall be as uneven as what was played):\n\n"
+        + table(
+            [
+                "what",
+                "two hits on a step, ms",
+                "neighbours of a piece, ms",
+                "a bar later, ms",
+                "neighbours, of 127",
+                "a bar later, of 127",
+            ],
+            spread,
+        )
     )
     publish(options, "Groove", body)
     card_metrics(options, found, figures | more)
@@ -146,6 +161,44 @@ def drumify(
         "drumify, F1": (f1(grid.hits, made), ""),
         "drumify, F1 of nearest neighbour": (neighbour, ""),
     }
+
+
+def evenness(model: GrooveModel, test: Windows) -> list[list[object]]:
+    """How much hits differ from each other: as played, and as drawn with some variations."""
+    takes = sorted({t.name: t for t, _ in test}.values(), key=lambda t: -len(t.grid))[:_LONGEST]
+    real = [take.grid.part(slice(0, 16 * kit.PLACES)) for take in takes]
+    rows: list[list[object]] = [["drummers", *_differences(real)]]
+    for variation in (0.0, 0.5, 1.0):
+        drawn = [
+            model.feel(
+                dataclasses.replace(grid, written=np.zeros_like(grid.hits)),
+                Known.of(grid, 1, 0, take.style),
+                variation,
+                np.random.default_rng(number),
+                Job(),
+            )
+            for number, (take, grid) in enumerate(zip(takes, real, strict=True))
+        ]
+        rows.append([f"network, variation {variation:g}", *_differences(drawn)])
+    return rows
+
+
+def _differences(grids: list[Grid]) -> list[float]:
+    """Mean absolute differences; the columns of `evenness`."""
+    found: list[list[np.ndarray]] = [[], [], [], [], []]
+    for grid in grids:
+        hit, late = grid.hits > 0, grid.offset * _seconds(grid) * 1000
+        loud = grid.velocity * 127
+        two = hit.sum(1) == 2
+        found[0].append(np.diff(late[two][hit[two]].reshape(-1, 2), axis=1).ravel())
+        for piece in range(9):
+            at = np.flatnonzero(hit[:, piece])
+            near = np.diff(at) <= kit.STEPS
+            again = at[np.isin(at + kit.PLACES, at)]
+            for values, columns in ((late[:, piece], (1, 2)), (loud[:, piece], (3, 4))):
+                found[columns[0]].append(np.diff(values[at])[near])
+                found[columns[1]].append(values[again + kit.PLACES] - values[again])
+    return [float(np.abs(np.concatenate(column)).mean()) for column in found]
 
 
 def _errors(grid: Grid, velocity: np.ndarray, offset: np.ndarray) -> tuple[float, float]:

@@ -216,9 +216,8 @@ def _answered(made: Grid, tap: Floats, heard: Grid) -> Grid:
     hits = made.hits.copy()
     silent = (tap[:, 0] > 0) & ~hits.any(-1)
     hits[silent, PIECES.index("closed hat")] = 1
-    written = np.repeat(np.abs(heard.written).max(-1, keepdims=True), 9, 1)
-    sign = np.sign(heard.written.sum(-1, keepdims=True))
-    return dataclasses.replace(made, hits=hits, written=(written * sign * hits).astype(np.float32))
+    written = heard.written.max(-1, keepdims=True) + heard.written.min(-1, keepdims=True)
+    return dataclasses.replace(made, hits=hits, written=(written * hits).astype(np.float32))
 
 
 def _notes(grid: Grid) -> np.ndarray:
