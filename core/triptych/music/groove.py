@@ -29,7 +29,8 @@ _MOST_STEPS = 200_000  # of sixteenths: about 7 hours at 120 a minute
 def groove(given: Score, job: Job, engine: Engine, **values: Any) -> Result:
     """The score with its drums played as a drummer would; see GROOVE for the parameters.
 
-    No note is added or lost, and no pitch or duration changes; notes of one pitch keep their order.
+    No note is added or lost and no pitch changes; notes of one pitch keep their order, and one is
+    shortened only where the next of its pitch now comes before its end.
     """
     model = _model(values, engine)
     drums = _drum_places(given)
