@@ -30,6 +30,7 @@ _BUILT_IN = (
     "triptych.image.style",
     "triptych.music.melody",
     "triptych.music.fill",
+    "triptych.music.groove",
 )  # modules that each hold TASKS
 
 
