@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from triptych.errors import UserError, did_you_mean, one_line
+from triptych.errors import UserError, one_line
 from triptych.music.melody import parse_metre
 from triptych.task import Choice, Parameter, tasks
 from triptych_bridge.clock import FASTEST, SLOWEST
@@ -112,10 +112,6 @@ class Bridge:
         command: Sequence[str] = COMMAND,
         echo: bool = False,
     ) -> None:
-        if clock not in ("internal", "midi"):
-            raise UserError(
-                f"there is no clock {clock!r}{did_you_mean(clock, ('internal', 'midi'))}"
-            )
         self.clock = clock
         self.changed: Callable[[str, Any], None] = lambda place, value: None
         self.said: Callable[[str], None] = lambda sentence: None
@@ -128,7 +124,7 @@ class Bridge:
         self.midi = MidiControl()
         self._todo: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._over = threading.Event()
-        self._failure = ""
+        self.failure = ""  # why it ended by itself
         self._jumps: tuple[str, int] | None = None
         self.maker = Maker(command)
         self.stage = Stage(self.settings, self._ask, self._play, self.say)
@@ -146,7 +142,7 @@ class Bridge:
     # -------------------------------------------------------------------------------- the loop
 
     def run(self) -> None:
-        """Play until `stop` is called; UserError where the player has gone."""
+        """Play until `stop` is called, or the player has gone; `failure` then says why."""
         ticked = 0.0
         while not self._over.is_set():
             with contextlib.suppress(queue.Empty):
@@ -155,8 +151,6 @@ class Bridge:
                 ticked = time.monotonic()
                 if self.stage.playing:
                     self._guarded(self._mode.tick)
-        if self._failure:
-            raise UserError(self._failure)
 
     def stop(self) -> None:
         """End `run`; from any thread."""
@@ -322,7 +316,7 @@ class Bridge:
     def _report(self, report: Report) -> None:
         """Called on the player's thread."""
         if isinstance(report, Failed) and not self.player_alive:
-            self._failure = report.message
+            self.failure = report.message
             self._over.set()
         self._todo.put(functools.partial(self._take, report))
 
