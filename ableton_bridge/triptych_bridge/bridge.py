@@ -99,8 +99,9 @@ class Bridge:
 
     `clock` is whose beat it goes by; `lead`: other programs follow ours by MIDI clock. `changed`
     is called on the bridge's thread with the address and value of what has changed, `said` with
-    each sentence for the user, `reported` with each report of the player. UserError where the
-    ports cannot be opened.
+    each sentence for the user, and
+    `reported`, on another thread, with each report of the player. UserError where the ports cannot
+    be opened.
     """
 
     def __init__(
@@ -315,6 +316,7 @@ class Bridge:
 
     def _report(self, report: Report) -> None:
         """Called on the player's thread."""
+        self.reported(report)
         if isinstance(report, Failed) and not self.player_alive:
             self.failure = report.message
             self._over.set()
@@ -327,7 +329,6 @@ class Bridge:
         return player is None or player.alive
 
     def _take(self, report: Report) -> None:
-        self.reported(report)
         if isinstance(report, State):
             self._follow(report)
         elif isinstance(report, Heard):
