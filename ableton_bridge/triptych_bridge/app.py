@@ -103,7 +103,6 @@ def run(options: Options) -> int:
             bridge.post(bridge.play)
         with _until_told(over), _shown(options, bridge, control, watch) as show:
             while not over.wait(_LOOK):
-                bridge.post(control.look)
                 show()
     if bridge.failure:
         raise UserError(bridge.failure)

@@ -97,11 +97,10 @@ class Status:
 class Bridge:
     """Plays until `stop`; arguments are those of PlayerProcess and Maker.
 
-    `clock` is whose beat it goes by; `lead`: other programs follow ours by MIDI clock. `changed`
-    is called on the bridge's thread with the address and value of what has changed, `said` with
-    each sentence for the user, and
-    `reported`, on another thread, with each report of the player. UserError where the ports cannot
-    be opened.
+    `clock` is whose beat it goes by; `lead`: other programs follow ours by MIDI clock. On the
+    bridge's thread, `changed` is called with the address and value of what has changed, `said` with
+    each sentence for the user, and `moved` ten times a second; on another thread, `reported` with
+    each report of the player. UserError where the ports cannot be opened.
     """
 
     def __init__(
@@ -116,6 +115,7 @@ class Bridge:
         self.clock = clock
         self.changed: Callable[[str, Any], None] = lambda place, value: None
         self.said: Callable[[str], None] = lambda sentence: None
+        self.moved: Callable[[], None] = lambda: None
         self.reported: Callable[[Report], None] = lambda report: None
         self.sentence = ""
         self.settings = Settings(
@@ -331,6 +331,7 @@ class Bridge:
     def _take(self, report: Report) -> None:
         if isinstance(report, State):
             self._follow(report)
+            self.moved()
         elif isinstance(report, Heard):
             self._hear(report)
         elif isinstance(report, Failed):

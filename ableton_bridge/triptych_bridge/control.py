@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from triptych.errors import UserError, did_you_mean, one_line
-from triptych_bridge.bridge import LOCK, Bridge
+from triptych_bridge.bridge import LOCK, MODE, Bridge
 from triptych_bridge.osc_server import OscServer, Peer
 from triptych_bridge.settings import ROOT
 
@@ -62,7 +62,7 @@ class Control:
             **(orders or {}),
         }
         self.server = OscServer(self._received, host, port)
-        bridge.changed = self._changed
+        bridge.changed, bridge.moved = self._changed, self._look
 
     @property
     def addresses(self) -> list[str]:
@@ -79,12 +79,16 @@ class Control:
         for peer in dict.fromkeys([*self._listeners, *self._senders]):
             self.server.send(peer, address, arguments)
 
-    def look(self) -> None:
-        """Tell the state where it has changed; to be called now and then on the bridge's thread."""
+    def _look(self) -> None:
+        """Tell the state where it has changed."""
         status = self._bridge.status
         state = status.state
         told = (
-            *(status.mode, bool(state and state.playing), float(state.tempo if state else 0)),
+            *(
+                self._bridge.settings.get(MODE),
+                bool(state and state.playing),
+                float(state.tempo if state else 0),
+            ),
             *(status.bar, status.held, status.sentence),
         )
         if told != self._state:
@@ -102,7 +106,7 @@ class Control:
         except UserError as error:
             self.server.send(sender, f"{ROOT}/error", [str(error)])
             self._bridge.say(str(error))
-        self.look()
+        self._look()
 
     def _do(self, address: str, arguments: Arguments, sender: Peer) -> None:
         settings = self._bridge.settings

@@ -13,7 +13,7 @@ from triptych_bridge.scores import notes_of, score_of, track_of
 from triptych_bridge.settings import address
 from triptych_bridge.stage import Stage
 
-_AHEAD = 0.3  # seconds before the loop point at which the next turn is handed to the player
+_AHEAD = 0.5  # seconds before the loop point at which the next turn is handed to the player
 _TAKEN_BACK = 32  # turns that can be
 
 
