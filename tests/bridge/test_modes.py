@@ -136,6 +136,7 @@ def test_drums_come_back_with_feel_two_bars_later(playing: Start, monkeypatch: A
 def test_a_model_that_crashes_is_restarted_and_the_loop_goes_on(playing: Start):
     made = playing()
     made.set("loop/bars", 1)
+    made.set("melody/density", 1.0)
     made.set("mode", "loop")
     loop: Any = made.bridge._mode
     made.wait_for(lambda: loop._notes)
@@ -198,7 +199,7 @@ def test_whatever_is_ordered_no_note_is_left(playing: Start, seed: int):
     made.do(bridge.play)
     made.set("mode", "loop")
     before = len(made.begun)
-    made.wait_for(lambda: len(made.begun) > before or made.bridge._mode._failed)
+    made.wait_for(lambda: len(made.begun) > before or made.bridge._mode._failures)
 
 
 # ---------------------------------------------------------------------------- without processes

@@ -15,6 +15,7 @@ from triptych_bridge.stage import Stage
 
 _AHEAD = 0.5  # seconds before the loop point at which the next turn is handed to the player
 _TAKEN_BACK = 32  # turns that can be
+_ATTEMPTS = 4  # to make a first loop
 
 
 class Loop(Mode):
@@ -45,18 +46,18 @@ class Loop(Mode):
         self._length = 0.0
         self._earlier: list[tuple[list[Note], float]] = []
         self._next = 0.0  # the loop point to come
-        self._failed = False
+        self._failures = 0  # to make the first loop, one after the other
 
     def begin(self, bar: float) -> None:
         """Play the loop from this bar line on; the one that there was, if its length fits."""
-        self._next, self._failed = bar, False
+        self._next, self._failures = bar, 0
         if self._notes is not None and self._length != self._wanted():
             self.end()
             self._notes = None
 
     def changed(self, place: str) -> None:
         """Where the loop's length was set, or what it is made of, it is made anew."""
-        self._failed = False
+        self._failures = 0
         if place == address(self.name, "bars") and self._length != self._wanted():
             self._renew(whole=True)
         elif place == address(self.name, "lock") and self._value("lock") and self._notes:
@@ -78,7 +79,7 @@ class Loop(Mode):
         """Hand over the next turn when it is near, and ask for the one behind it."""
         stage = self.stage
         if self._notes is None:
-            if self.request is None and not self._failed:
+            if self.request is None and self._failures < _ATTEMPTS:
                 self._renew(whole=True)
             return
         if stage.soonest > self._next:
@@ -120,9 +121,10 @@ class Loop(Mode):
 
     def _take(self, made: Score | None, length: float) -> None:
         self.request = None
-        self._failed = made is None
         if made is None or not made.tracks:
+            self._failures += 1  # a seed may give no note: the next is another
             return
+        self._failures = 0
         if self._notes is not None:
             self._earlier = [*self._earlier[1 - _TAKEN_BACK :], (self._notes, self._length)]
         self._notes, self._length = notes_of(made.tracks[0], 0, 0.0, length), length
