@@ -49,7 +49,7 @@ def groove(given: Score, job: Job, engine: Engine, **values: Any) -> Result:
     for place in drums:
         changed = _played(tracks[place].notes, played, values)
         tracks[place] = dataclasses.replace(tracks[place], notes=changed)
-    return Result(given.with_tracks(tracks), [model.bundle.used])
+    return _result(given, tracks, model)
 
 
 def drumify(given: Score, job: Job, engine: Engine, **values: Any) -> Result:
@@ -92,9 +92,7 @@ def drumify(given: Score, job: Job, engine: Engine, **values: Any) -> Result:
     if flat:
         made = model.on_the_beat(made)
     kept = [t for t in given.tracks if not (t.drums and any(t is one for one in chosen))]
-    return Result(
-        given.with_tracks([*kept, Track(_notes(made), "Drums", drums=True)]), [model.bundle.used]
-    )
+    return _result(given, [*kept, Track(_notes(made), "Drums", drums=True)], model)
 
 
 def add_drums(given: Score, job: Job, engine: Engine, **values: Any) -> Result:
@@ -121,7 +119,21 @@ def add_drums(given: Score, job: Job, engine: Engine, **values: Any) -> Result:
     made = model.feel(more, told, values["creativity"] / 2, rng, job.part(0.7, 1))
     added = dataclasses.replace(made, hits=made.hits * allowed)
     tracks = [*given.tracks, Track(_notes(added), "More drums", drums=True)]
-    return Result(given.with_tracks(tracks), [model.bundle.used])
+    return _result(given, tracks, model)
+
+
+def _result(given: Score, tracks: list[Track], model: GrooveModel) -> Result:
+    """The score with these tracks; a late last drum makes it no longer."""
+    made = []
+    for track in tracks:
+        if track.drums:
+            notes = track.notes.copy()
+            room = given.length - notes["start"]
+            late = (room > 0) & (notes["duration"] > room + 1e-9)
+            notes["duration"][late] = room[late]
+            track = dataclasses.replace(track, notes=notes)
+        made.append(track)
+    return Result(given.with_tracks(made), [model.bundle.used])
 
 
 def _model(values: dict[str, Any], engine: Engine) -> GrooveModel:
