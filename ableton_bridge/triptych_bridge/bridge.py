@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from triptych.errors import UserError, one_line
 from triptych.music.melody import parse_metre
-from triptych.task import Choice, Parameter, tasks
+from triptych.task import Choice, Parameter, all_tasks
 from triptych_bridge.clock import FASTEST, SLOWEST
 from triptych_bridge.handle import PlayerProcess
 from triptych_bridge.maker import COMMAND, Maker, Request
@@ -120,7 +120,7 @@ class Bridge:
         self.sentence = ""
         self.settings = Settings(
             {"": OWN, **{mode.name: mode.parameters for mode in MODES.values()}},
-            offered(tasks().values()),
+            offered(all_tasks().values()),
         )
         self.midi = MidiControl()
         self._todo: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()

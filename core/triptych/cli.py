@@ -89,9 +89,9 @@ def _dispatch(words: list[str]) -> int:
         return 0
     if name in _COMMANDS:
         return _COMMANDS[name](rest)
-    from triptych.task import get_task, task_names
+    from triptych.task import all_tasks, get_task
 
-    known = task_names()
+    known = all_tasks()
     if name in known:
         return _run_task(get_task(name), rest)
     raise UserError(f"there is no command {name!r}{did_you_mean(name, [*known, *_COMMANDS])}")

@@ -16,7 +16,7 @@ from pythonosc.osc_message import OscMessage
 from pythonosc.osc_message_builder import OscMessageBuilder
 
 from triptych.errors import UserError
-from triptych.task import tasks
+from triptych.task import all_tasks
 from triptych_bridge.control import Control
 from triptych_bridge.midi_control import MidiControl
 from triptych_bridge.osc_server import OscServer, messages
@@ -88,7 +88,7 @@ def desk(session: Start, user: Path) -> Iterator[tuple[Any, Controller]]:
 def test_every_parameter_of_every_score_task_has_an_address(desk: tuple[Any, Controller]):
     made, controller = desk
     known = made.bridge.settings.addresses
-    for task in tasks().values():
+    for task in all_tasks().values():
         for told in task.describe()["parameters"]:
             expected = task.output == "score" and told["kind"] not in ("score", "picture")
             assert (f"/triptych/{task.name}/{told['name']}" in known) == expected
