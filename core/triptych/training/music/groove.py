@@ -53,7 +53,8 @@ class GrooveRecipe(Recipe):
         )
 
     def sources(self) -> list[data.Source]:
-        return [sets.groove(data.data_root())]
+        source = sets.groove(data.data_root())
+        return [dataclasses.replace(source, note=f"{source.note}; its training split")]
 
     def setup(self, device: torch.device) -> dict[str, nn.Module]:
         takes = groove_data.performances(self.sources()[0])
