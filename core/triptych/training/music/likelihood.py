@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from triptych.errors import UserError
 from triptych.training import data
 from triptych.training.loop import LoopSettings, Recipe, Run
+from triptych.training.muon import MuonAdam
 
 KEYS = 88
 LAGS = 512  # frames; repeats further apart than this look alike
@@ -112,9 +113,11 @@ class FrameNet(nn.Module):
             nn.Conv2d(channels, channels, (1, 13), padding=(0, 6)) for _ in range(blocks)
         )
         self.alone = nn.Conv2d(channels, 1, 1)
-        self.below = nn.Conv2d(1, channels, (1, 25))
-        self.chain = nn.GRU(channels, channels)
-        self.together = nn.Linear(channels, 1)
+        self.near_below = nn.Conv2d(1, channels, (1, 25))
+        self.below = nn.Parameter(torch.zeros(span, span, channels))
+        self.register_buffer("lower", torch.ones(span, span, 1).triu(1), persistent=False)
+        self.chain = nn.Conv2d(channels, channels, 1)
+        self.together = nn.Conv2d(channels, 1, 1)
         self.dropout = nn.Dropout(dropout)
         self.to(memory_format=torch.channels_last)  # twice as fast on a CPU
         for beat in self.beat:
@@ -154,10 +157,12 @@ class FrameNet(nn.Module):
 
     def joint(self, context: Tensor, following: Tensor) -> Tensor:
         """Logits of the keys of `following` (B x T x span), each given also the keys below it."""
-        size, channels, length, span = context.shape
-        x = context + self.below(F.pad(following[:, None], (25, -1)))
-        x = F.relu(x).permute(3, 0, 2, 1).reshape(span, size * length, channels)
-        return self.together(self.chain(x)[0]).view(span, size, length).permute(1, 2, 0)
+        size, length, span = following.shape
+        below = following @ (self.below * self.lower).flatten(1)  # key j speaks to the keys above j
+        x = below.view(size, length, span, -1).permute(0, 3, 1, 2)
+        x = context + x + self.near_below(F.pad(following[:, None], (25, -1)))
+        x = F.relu(self.chain(self._drop(F.relu(x))))
+        return self.together(x)[:, 0]
 
     def forward(self, frames: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
         """Both logits (independent, joint) of frames[:, 1:]."""
@@ -171,7 +176,6 @@ class LikelihoodSettings:
 
     data: str = "jsb"  # or "nottingham"
     rate: float = 2e-3
-    decay: float = 0.05  # of weights, decoupled
     dropout: float = 0.3
     hidden: int = 256
     channels: int = 64
@@ -205,12 +209,18 @@ class LikelihoodRecipe(Recipe):
         return {"net": net}
 
     def optimizers(self, modules: Mapping[str, nn.Module]) -> dict[str, torch.optim.Optimizer]:
-        weights = [p for p in modules["net"].parameters()]
+        weights = dict(modules["net"].named_parameters())
+        tables = ("beat.", "repeats.lag", "register", "below")  # looked up, not matrices
+        dense = {k for k, v in weights.items() if v.ndim > 1 and not k.startswith(tables)}
         groups = [
-            {"params": [p for p in weights if p.ndim > 1], "weight_decay": self.settings.decay},
-            {"params": [p for p in weights if p.ndim <= 1], "weight_decay": 0.0},
+            {
+                "params": [v for k, v in weights.items() if (k in dense) is muon],
+                "lr": self.settings.rate,
+                "muon": muon,
+            }
+            for muon in (True, False)
         ]
-        return {"net": torch.optim.AdamW(groups, self.settings.rate, betas=(0.9, 0.99))}
+        return {"net": MuonAdam(groups, betas=(0.9, 0.99))}
 
     def batch(self, indices: range, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
         """Frames (B x T x span), their mask from the second on, the number of the first frame."""
