@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +19,13 @@ import torch
 from triptych.training.loop import Run, averaged, fit
 from triptych.training.music import likelihood as lk
 
+PAST, NEXT = slice(None, -1), slice(1, None)
 BARS = {"jsb": (7.72, 5.03), "nottingham": (2.92, 2.31)}
 TITLES = {"jsb": "JSB Chorales", "nottingham": "Nottingham"}
-SETTINGS: dict[str, dict[str, float]] = {"jsb": {}, "nottingham": {}}
+SETTINGS: dict[str, lk.LikelihoodSettings] = {
+    "jsb": lk.LikelihoodSettings(data="jsb", crop=81),
+    "nottingham": lk.LikelihoodSettings(data="nottingham", crop=257),
+}
 
 
 def main() -> None:
@@ -30,33 +34,61 @@ def main() -> None:
     made.add_argument("--data", choices=[*BARS], nargs="+", default=[*BARS])
     made.add_argument("--minutes", type=float, default=20, help="of training, each network")
     made.add_argument("--members", type=int, default=1, help="networks that are averaged")
-    made.add_argument("--runs", type=Path, help="folder of runs; made there when they are missing")
+    made.add_argument("--runs", type=Path, help="folder of the runs; those it lacks are trained")
     options = made.parse_args()
     torch.set_num_threads(options.threads)
     with tempfile.TemporaryDirectory() as aside:
-        rows = [row for name in options.data for row in measured(name, options, Path(aside))]
-    head = ("set", "model", "independent", "bar", "held", "joint", "bar", "held")
-    results.publish(options, "Likelihood of polyphonic music", results.table(head, rows))
+        folder = options.runs or Path(aside)
+        rows = [row for name in options.data for row in measured(name, options, folder)]
+    head = ("set", "model", "split", "independent", "bar", "joint", "bar")
+    body = f"""{results.table(head, rows)}
+
+Nats a frame: the sum over 88 keys of -log p of a frame given all frames before it, the mean over
+the split's frames but each piece's first. Independent: the keys are independent given the past.
+Joint: a chain over the frame's keys from low to high. One network gives both; networks together
+are averaged in each key's (conditional) probability. Trained on the training split without any
+augmentation (the files' pieces stand in C already); settings were chosen on validation, and the
+weights are the running mean at the end of the time, not those of the best step."""
+    results.publish(options, "Likelihood of polyphonic music", body)
 
 
-def measured(name: str, options: argparse.Namespace, aside: Path) -> list[list[str]]:
-    """Rows of the table: baselines, then the networks on validation and test."""
-    raise NotImplementedError
+def measured(name: str, options: argparse.Namespace, folder: Path) -> list[list[str]]:
+    """Rows of the table: the two counts, then the networks on validation and test."""
+    title, bars = TITLES[name], BARS[name]
+    counts = zip(("keys alone", "each key given its last"), baselines(name), strict=True)
+    rows = [[title, what, "test", f"{value:.3f}", "", "", ""] for what, value in counts]
+    nets, minutes = [], []
+    for seed in range(options.members):
+        run = Run(folder / f"{name}-{seed}")
+        if not run.checkpoint.is_file():
+            train(name, seed, options.minutes, run)
+        nets.append(load(run))
+        minutes.append(f"{run.seconds / 60:.0f}")
+    model = f"{len(nets)} network(s), {' + '.join(minutes)} min"
+    for split in ("valid", "test"):
+        values = lk.likelihood(nets, lk.read_pieces(name, split))
+        cells = [title, model, split]
+        for value, bar, below in zip(values, bars, (np.less_equal, np.less), strict=True):
+            held = results.verdict(bool(below(value, bar)))
+            cells += [f"{value:.3f}", f"{bar}: {held}" if split == "test" else ""]
+        rows.append(cells)
+    return rows
 
 
-def trained(name: str, seed: int, minutes: float, folder: Path) -> lk.FrameNet:
-    """The network of a run in `folder`, which is trained when it is not there."""
-    raise NotImplementedError
+def train(name: str, seed: int, minutes: float, run: Run) -> None:
+    """Train a network in the run's folder."""
+    recipe = lk.LikelihoodRecipe(SETTINGS[name])
+    recipe.loop.minutes, recipe.loop.seed = minutes, seed
+    run.settings = asdict(recipe.settings)
+    fit(recipe, run)
 
 
-def load(folder: Path) -> lk.FrameNet:
+def load(run: Run) -> lk.FrameNet:
     """The averaged network of a finished run."""
     known = {field.name for field in fields(lk.LikelihoodSettings)}
-    file, given = folder / "settings.json", {}
-    if file.is_file():
-        given = json.loads(file.read_text())["settings"]
+    given = json.loads((run.path / "settings.json").read_text())["settings"]
     settings = lk.LikelihoodSettings(**{k: v for k, v in given.items() if k in known})
-    net = averaged(lk.LikelihoodRecipe(settings), Run(folder))["net"]
+    net = averaged(lk.LikelihoodRecipe(settings), run)["net"]
     assert isinstance(net, lk.FrameNet)
     return net.eval()
 
@@ -64,27 +96,16 @@ def load(folder: Path) -> lk.FrameNet:
 def baselines(name: str) -> tuple[float, float]:
     """Nats a frame of two counts on the training split: each key alone, each key given its last.
 
-    Both add one half to each count, and score the test split from each piece's second frame on.
+    Both begin counting at one (Laplace) and score the test split by the protocol.
     """
     train, test = lk.read_pieces(name, "train"), lk.read_pieces(name, "test")
-    frames = np.concatenate(train)
-    p = (frames.sum(0) + 0.5) / (len(frames) + 1)
-    before, after = (np.concatenate([f(x) for x in train]) for f in (_first, _last))
-    q = [
-        ((after * (before == v)).sum(0) + 0.5) / ((before == v).sum(0) + 1) for v in (0, 1)
-    ]
-    before, after = (np.concatenate([f(x) for x in test]) for f in (_first, _last))
-    chances = (np.broadcast_to(p, after.shape), np.where(before > 0, q[1], q[0]))
-    found = [-np.log(np.where(after > 0, c, 1 - c)).sum(1).mean() for c in chances]
-    return float(found[0]), float(found[1])
-
-
-def _first(piece: np.ndarray) -> np.ndarray:
-    return piece[:-1]
-
-
-def _last(piece: np.ndarray) -> np.ndarray:
-    return piece[1:]
+    before, after = (np.concatenate([x[cut] for x in train]) for cut in (PAST, NEXT))
+    counts = [((after * (before == v)).sum(0) + 1) / ((before == v).sum(0) + 2) for v in (0, 1)]
+    everywhere = (np.concatenate(train).sum(0) + 1) / (sum(map(len, train)) + 2)
+    before, after = (np.concatenate([x[cut] for x in test]) for cut in (PAST, NEXT))
+    chances = (everywhere, np.where(before > 0, counts[1], counts[0]))
+    alone, given = (-np.log(np.where(after > 0, p, 1 - p)).sum(1).mean() for p in chances)
+    return float(alone), float(given)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import asdict
 from pathlib import Path
 
 import music_likelihood as benchmark
@@ -100,9 +101,9 @@ def test_it_learns_a_tune_that_repeats(monkeypatch: pytest.MonkeyPatch, tmp_path
     recipe.loop.steps, recipe.loop.minutes, recipe.loop.batch = 60, 0, 2
     recipe.loop.warmup, recipe.loop.ema, recipe.loop.precision = 5, 0.5, "32-true"
     recipe.loop.accelerator = "cpu"
-    fit(recipe, run := Run(tmp_path / "run"))
-    nets = [benchmark.load(run.path)]
-    assert max(lk.likelihood(nets, lk.read_pieces("jsb", "train"))) < 1
+    run = fit(recipe, Run(tmp_path / "run", settings=asdict(recipe.settings)))
+    net = benchmark.load(run)
+    assert max(lk.likelihood([net], lk.read_pieces("jsb", "train"))) < 1
 
 
 @pytest.mark.skipif(not have_data(), reason="needs the benchmark's files (TRIPTYCH_DATA)")
