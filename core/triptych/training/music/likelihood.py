@@ -77,16 +77,14 @@ class Repeats(nn.Module):
 class FrameNet(nn.Module):
     """The next frame's keys from all frames before it.
 
-    A GRU over frames and its `Repeats` say where in the piece we are; convolutions shared by all
+    An LSTM over frames and its `Repeats` say where in the piece we are; convolutions shared by all
     keys see each key's neighbourhood in pitch and recent time, so that what is learned in one
     register serves in all (Johnson 2017, "Generating Polyphonic Music Using Tied Parallel
-    Networks"). The joint figure comes from a second GRU over the frame's keys from low to high,
-    as in the biaxial network there and in RNN-NADE (Boulanger-Lewandowski et al. 2012).
+    Networks"). The joint figure comes from a GRU over the frame's keys from low to high, as in the
+    biaxial network there.
 
     Covers the keys from `low` up to, not including, `high` (indices of the 88).
     """
-
-    lower: Tensor
 
     def __init__(
         self,
@@ -104,7 +102,7 @@ class FrameNet(nn.Module):
         span = high - low
         self.embed = nn.Linear(span, hidden)
         self.beat = nn.ModuleList(nn.Embedding(metre, hidden) for metre in METRES)
-        self.time = nn.GRU(hidden, hidden, batch_first=True)
+        self.time = nn.LSTM(hidden, hidden, batch_first=True)
         self.repeats = Repeats(hidden, heads)
         self.mix = nn.Linear(2 * hidden, hidden)
         self.to_keys = nn.Linear(hidden, span * 8)
@@ -117,11 +115,9 @@ class FrameNet(nn.Module):
             nn.Conv2d(channels, channels, (1, 13), padding=(0, 6)) for _ in range(blocks)
         )
         self.alone = nn.Conv2d(channels, 1, 1)
-        self.near_below = nn.Conv2d(1, channels, (1, 25))
-        self.below = nn.Parameter(torch.zeros(span, span, channels))
-        self.register_buffer("lower", torch.ones(span, span, 1).triu(1), persistent=False)
-        self.chain = nn.Conv2d(channels, channels, 1)
-        self.together = nn.Conv2d(channels, 1, 1)
+        self.below = nn.Conv2d(1, channels, (1, 25))
+        self.chain = nn.GRU(channels, channels)
+        self.together = nn.Linear(channels, 1)
         self.dropout = nn.Dropout(dropout)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # fast on a CPU
         for beat in self.beat:
@@ -161,12 +157,10 @@ class FrameNet(nn.Module):
 
     def joint(self, context: Tensor, following: Tensor) -> Tensor:
         """Logits of the keys of `following` (B x T x span), each given also the keys below it."""
-        size, length, span = following.shape
-        below = following @ (self.below * self.lower).flatten(1)  # key j speaks to the keys above j
-        x = below.view(size, length, span, -1).permute(0, 3, 1, 2)
-        x = context + x + self.near_below(F.pad(following[:, None], (25, -1)))
-        x = F.relu(self.chain(self._drop(F.relu(x))))
-        return self.together(x)[:, 0]
+        size, channels, length, span = context.shape
+        x = F.relu(context + self.below(F.pad(following[:, None], (25, -1))))
+        x = self.chain(x.permute(3, 0, 2, 1).reshape(span, size * length, channels))[0]
+        return self.together(x).view(span, size, length).permute(1, 2, 0)
 
     def forward(self, frames: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
         """Both logits (independent, joint) of frames[:, 1:]."""
@@ -180,6 +174,7 @@ class LikelihoodSettings:
 
     data: str = "jsb"  # or "nottingham"
     rate: float = 1e-2  # of matrices; 0.3 of it for all else
+    decay: float = 0.1  # of matrices
     dropout: float = 0.3
     hidden: int = 256
     channels: int = 64
@@ -214,7 +209,7 @@ class LikelihoodRecipe(Recipe):
 
     def optimizers(self, modules: Mapping[str, nn.Module]) -> dict[str, torch.optim.Optimizer]:
         weights = dict(modules["net"].named_parameters())
-        tables = ("beat.", "repeats.lag", "register", "below")  # looked up, not matrices
+        tables = ("beat.", "repeats.lag", "register")  # looked up, not matrices
         dense = {k for k, v in weights.items() if v.ndim > 1 and not k.startswith(tables)}
         groups = [
             {
@@ -224,7 +219,7 @@ class LikelihoodRecipe(Recipe):
             }
             for muon in (True, False)
         ]
-        return {"net": MuonAdam(groups, betas=(0.9, 0.99))}
+        return {"net": MuonAdam(groups, (0.9, 0.99), self.settings.decay)}
 
     def batch(self, indices: range, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
         """Frames (B x T x span), their mask from the second on, the number of the first frame."""
@@ -253,7 +248,7 @@ class LikelihoodRecipe(Recipe):
         raise UserError("the likelihood benchmark's network is not exported")
 
 
-def span(pieces: Sequence[np.ndarray], margin: int = 5) -> tuple[int, int]:
+def span(pieces: Sequence[np.ndarray], margin: int = 2) -> tuple[int, int]:
     """The keys from the lowest up to, not including, the highest of the pieces, with a margin."""
     used = np.flatnonzero(np.max([piece.max(0) for piece in pieces], 0))
     return max(0, int(used[0]) - margin), min(KEYS, int(used[-1]) + 1 + margin)
