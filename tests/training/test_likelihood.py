@@ -42,7 +42,7 @@ def pieces(count: int = 3, low: int = 40, high: int = 44) -> list[np.ndarray]:
 
 def test_a_figure_is_the_mean_over_frames_from_the_second_on():
     class Coin(lk.FrameNet):
-        def forward(self, frames, first):
+        def forward(self, frames, first, shift):
             half = torch.zeros_like(frames[:, 1:])
             return half, half + math.log(3)  # p = 1/2 and 3/4
 
@@ -59,8 +59,9 @@ def test_the_joint_probabilities_of_a_frame_sum_to_one():
     net, past = small(), torch.from_numpy(pieces(1)[0][:, 40:44])[None]
     frames = torch.tensor(list(itertools.product((0.0, 1.0), repeat=4)))
     rolls = torch.cat([past.expand(16, -1, -1), frames[:, None]], 1)
+    zeros = torch.zeros(16, dtype=torch.long)
     with torch.no_grad():
-        for logits in net(rolls, torch.zeros(16, dtype=torch.long)):
+        for logits in net(rolls, zeros, zeros):
             nats = lk.nats(logits, rolls[:, 1:])[:, -1]
             assert float((-nats).exp().sum()) == pytest.approx(1, abs=1e-5)
 
@@ -79,11 +80,11 @@ def test_the_future_changes_nothing_and_padding_neither():
     net, roll = small(), torch.from_numpy(pieces(3)[2][:, 40:44])[None]
     first = torch.zeros(1, dtype=torch.long)
     with torch.no_grad():
-        before = [lk.nats(logits, roll[:, 1:]) for logits in net(roll, first)]
+        before = [lk.nats(logits, roll[:, 1:]) for logits in net(roll, first, first)]
         for cut in range(2, roll.shape[1]):
             other = roll.clone()
             other[:, cut:] = 1 - other[:, cut:]
-            after = [lk.nats(logits, other[:, 1:]) for logits in net(other, first)]
+            after = [lk.nats(logits, other[:, 1:]) for logits in net(other, first, first)]
             for a, b in zip(before, after, strict=True):
                 assert torch.allclose(a[:, : cut - 1], b[:, : cut - 1], atol=1e-5)
                 assert not torch.allclose(a[:, cut - 1 :], b[:, cut - 1 :])
@@ -96,9 +97,9 @@ def test_it_learns_a_tune_that_repeats(monkeypatch: pytest.MonkeyPatch, tmp_path
     tune = pieces(4)[3]
     monkeypatch.setattr(lk, "read_pieces", lambda name, split: [np.concatenate([tune] * 4)] * 2)
     recipe = lk.LikelihoodRecipe(
-        lk.LikelihoodSettings(hidden=32, channels=8, heads=2, blocks=1, dropout=0.0, rate=0.01)
+        lk.LikelihoodSettings(hidden=32, channels=16, heads=2, blocks=1, dropout=0.0, rate=0.03)
     )
-    recipe.loop.steps, recipe.loop.minutes, recipe.loop.batch = 60, 0, 2
+    recipe.loop.steps, recipe.loop.minutes, recipe.loop.batch = 100, 0, 2
     recipe.loop.warmup, recipe.loop.ema, recipe.loop.precision = 5, 0.5, "32-true"
     recipe.loop.accelerator = "cpu"
     run = fit(recipe, Run(tmp_path / "run", settings=asdict(recipe.settings)))

@@ -10,6 +10,7 @@ past), and a chain over the frame's keys from low to high (joint). It never ship
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,6 +103,8 @@ class FrameNet(nn.Module):
         span = high - low
         self.embed = nn.Linear(span, hidden)
         self.beat = nn.ModuleList(nn.Embedding(metre, hidden) for metre in METRES)
+        self.tonic = nn.Embedding(12, hidden)
+        self.degree = nn.Embedding(12, channels)
         self.time = nn.LSTM(hidden, hidden, batch_first=True)
         self.repeats = Repeats(hidden, heads)
         self.mix = nn.Linear(2 * hidden, hidden)
@@ -120,20 +123,20 @@ class FrameNet(nn.Module):
         self.together = nn.Linear(channels, 1)
         self.dropout = nn.Dropout(dropout)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # fast on a CPU
-        for beat in self.beat:
-            nn.init.normal_(beat.weight, std=0.1)  # type: ignore[arg-type]
+        for table in (*self.beat, self.tonic, self.degree):
+            nn.init.normal_(table.weight, std=0.1)  # type: ignore[arg-type]
         for last in (self.alone, self.together):
             nn.init.constant_(last.bias, -3)  # type: ignore[arg-type]  # most keys are silent
 
-    def context(self, frames: Tensor, first: Tensor) -> Tensor:
+    def context(self, frames: Tensor, first: Tensor, shift: Tensor) -> Tensor:
         """What the frames up to t say of each key of frame t + 1.
 
-        `frames` is B x T x span; `first` the number in its piece of each one's first frame (B).
-        The result is B x channels x T x span.
+        `frames` is B x T x span; `first` the number in its piece of each one's first frame, `shift`
+        by how many semitones it was transposed (B). The result is B x channels x T x span.
         """
         size, length, span = frames.shape
         number = first[:, None] + torch.arange(length, device=frames.device) + 1
-        x = self.embed(self.dropout(frames))
+        x = self.embed(self.dropout(frames)) + self.tonic(shift % 12)[:, None]
         for metre, beat in zip(METRES, self.beat, strict=True):
             x = x + beat(number % metre)
         states = self.dropout(self.time(self.dropout(F.relu(x)))[0])
@@ -143,6 +146,8 @@ class FrameNet(nn.Module):
         roll = F.pad(frames[:, None], (0, 0, self.recent - 1, 0))
         x = self.per_key(keys) + self.near(roll) + self.copied(copied) + self.register
         x = x + self.to_all(states).transpose(1, 2)[..., None]
+        at = torch.arange(self.low, self.high, device=frames.device)
+        x = x + self.degree((at - shift[:, None]) % 12).transpose(1, 2)[:, :, None]
         for block in self.blocks:
             x = x + block(self._drop(F.relu(x)))
         return self._drop(F.relu(x))
@@ -162,9 +167,9 @@ class FrameNet(nn.Module):
         x = self.chain(x.permute(3, 0, 2, 1).reshape(span, size * length, channels))[0]
         return self.together(x).view(span, size, length).permute(1, 2, 0)
 
-    def forward(self, frames: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, frames: Tensor, first: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
         """Both logits (independent, joint) of frames[:, 1:]."""
-        context = self.context(frames[:, :-1], first)
+        context = self.context(frames[:, :-1], first, shift)
         return self.independent(context), self.joint(context, frames[:, 1:])
 
 
@@ -182,12 +187,14 @@ class LikelihoodSettings:
     recent: int = 8  # frames that the convolutions see
     blocks: int = 2
     crop: int = 257  # frames of an example; shorter pieces are padded
+    shift: int = 0  # semitones; examples are transposed by up to so many, up or down
 
 
 class LikelihoodRecipe(Recipe):
-    """Trains `FrameNet` on the training split, both figures at once; no augmentation.
+    """Trains `FrameNet` on the training split, both figures at once.
 
-    The pieces of both sets stand in C already (major or minor), so that a key's place is known.
+    Nearly all pieces of both files stand in C (major or minor). A piece that was transposed is
+    given with its shift, so that what is known of its key stays known.
     """
 
     name = "likelihood"
@@ -203,13 +210,19 @@ class LikelihoodRecipe(Recipe):
     def setup(self, device: torch.device) -> dict[str, nn.Module]:
         s = self.settings
         self.pieces = read_pieces(s.data, "train")
-        low, high = span(self.pieces)
+        low, high = span(self.pieces, s.shift)
         net = FrameNet(low, high, s.hidden, s.channels, s.heads, s.recent, s.blocks, s.dropout)
         return {"net": net}
 
     def optimizers(self, modules: Mapping[str, nn.Module]) -> dict[str, torch.optim.Optimizer]:
         weights = dict(modules["net"].named_parameters())
-        tables = ("beat.", "repeats.lag", "register")  # looked up, not matrices
+        tables = (
+            "beat.",
+            "tonic.",
+            "degree.",
+            "repeats.lag",
+            "register",
+        )  # looked up, not matrices
         dense = {k for k, v in weights.items() if v.ndim > 1 and not k.startswith(tables)}
         groups = [
             {
@@ -221,35 +234,43 @@ class LikelihoodRecipe(Recipe):
         ]
         return {"net": MuonAdam(groups, (0.9, 0.99), self.settings.decay)}
 
-    def batch(self, indices: range, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-        """Frames (B x T x span), their mask from the second on, the number of the first frame."""
-        low, high = span(self.pieces)
-        chosen, first = [], []
+    def batch(self, indices: range, device: torch.device) -> tuple[Tensor, ...]:
+        """Frames (B x T x span), their mask from the second on, first frames' numbers, shifts."""
+        crop, most = self.settings.crop, self.settings.shift
+        low, high = span(self.pieces, most)
         lengths = np.array([len(piece) for piece in self.pieces])
+        chosen, first, shifts = [], [], []
         for index in indices:
             rng = np.random.default_rng((self.loop.seed, index))
             piece = self.pieces[rng.choice(len(lengths), p=lengths / lengths.sum())]
-            start = int(rng.integers(max(1, len(piece) - self.settings.crop + 1)))
-            chosen.append(piece[start : start + self.settings.crop, low:high])
+            start = int(rng.integers(max(1, len(piece) - crop + 1)))
+            shift = int(rng.integers(-most, most + 1))
+            chosen.append(np.roll(piece[start : start + crop], shift, 1)[:, low:high])
             first.append(start)
+            shifts.append(shift)
         frames, mask = padded(chosen)
-        return frames.to(device), mask.to(device), torch.tensor(first, device=device)
+        given = frames, mask, torch.tensor(first), torch.tensor(shifts)
+        return tuple(t.to(device) for t in given)
 
     def loss(
         self, part: str, modules: Mapping[str, nn.Module], batch: Any, progress: float
     ) -> tuple[Tensor, dict[str, float]]:
-        frames, mask, first = batch
-        both = [nats(logits, frames[:, 1:]) for logits in modules["net"](frames, first)]
+        frames, mask, first, shift = batch
+        both = [nats(logits, frames[:, 1:]) for logits in modules["net"](frames, first, shift)]
         independent, joint = ((value * mask).sum() / mask.sum() for value in both)
-        figures = {"independent": float(independent), "joint": float(joint)}
+        figures = {"independent": independent.item(), "joint": joint.item()}
         return (independent + joint) / 10, figures
 
     def export(self, modules: Mapping[str, nn.Module], run: Run, folder: Path) -> Path:
         raise UserError("the likelihood benchmark's network is not exported")
 
 
-def span(pieces: Sequence[np.ndarray], margin: int = 2) -> tuple[int, int]:
-    """The keys from the lowest up to, not including, the highest of the pieces, with a margin."""
+def span(pieces: Sequence[np.ndarray], shift: int = 0) -> tuple[int, int]:
+    """The keys that the pieces reach when transposed by so much, and two more on either side.
+
+    From the first up to, not including, the last.
+    """
+    margin = shift + 2
     used = np.flatnonzero(np.max([piece.max(0) for piece in pieces], 0))
     return max(0, int(used[0]) - margin), min(KEYS, int(used[-1]) + 1 + margin)
 
@@ -283,12 +304,16 @@ def ordered(pieces: Sequence[np.ndarray], frames: int) -> Iterator[list[np.ndarr
 
 @torch.no_grad()
 def likelihood(
-    nets: Sequence[FrameNet], pieces: Sequence[np.ndarray], frames: int = 2048
+    nets: Sequence[FrameNet],
+    pieces: Sequence[np.ndarray],
+    shifts: Sequence[int] = (0,),
+    frames: int = 2048,
 ) -> tuple[float, float]:
-    """Nats a frame of T x 88 pieces, (independent, joint); networks' probabilities are averaged.
+    """Nats a frame of T x 88 pieces, (independent, joint); about so many `frames` at a time.
 
-    Each key's probability is the mean over `nets` of its conditional probability: the keys stay
-    independent in the first figure, and the second stays a chain.
+    Each key's probability is the mean of its conditional probabilities over `nets` and over the
+    piece transposed by each of `shifts`: the keys stay independent in the first figure, and the
+    second stays a chain.
     """
     device = next(nets[0].parameters()).device
     for net in nets:
@@ -297,16 +322,14 @@ def likelihood(
     for group in ordered(pieces, frames):
         x, mask = (t.to(device) for t in padded(group))
         first = torch.zeros(len(group), dtype=torch.long, device=device)
-        chance: list[Tensor] = []
-        for net in nets:
-            found = [
-                F.pad(logits.float(), (net.low, KEYS - net.high), value=UNSEEN).double().sigmoid()
-                for logits in net(x[..., net.low : net.high], first)
-            ]
-            chance = [a + b for a, b in zip(chance, found, strict=True)] if chance else found
-        for i, total in enumerate(chance):
-            p = total / len(nets)
-            surprise = -torch.where(x[:, 1:] > 0, p, 1 - p).log().sum(-1)
-            sums[i] += float((surprise * mask).sum())
+        chance = torch.zeros(2, *x[:, 1:].shape, dtype=torch.float64, device=device)
+        for net, shift in itertools.product(nets, shifts):
+            moved = x.roll(shift, -1)[..., net.low : net.high]
+            for i, logits in enumerate(net(moved, first, first + shift)):
+                every = F.pad(logits.float(), (net.low, KEYS - net.high), value=UNSEEN)
+                chance[i] += every.double().sigmoid().roll(-shift, -1)
+        chance /= len(nets) * len(shifts)
+        surprise = -torch.where(x[:, 1:] > 0, chance, 1 - chance).log().sum(-1)
+        sums += (surprise * mask).sum((1, 2)).cpu().numpy()
         count += float(mask.sum())
     return float(sums[0] / count), float(sums[1] / count)
