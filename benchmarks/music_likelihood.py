@@ -1,6 +1,6 @@
 """Likelihood of JSB Chorales and Nottingham, nats a frame, against the published figures.
 
-Without `--runs`, trains first (`--minutes` each, seeds 0, 1, ...); with it, loads runs made so.
+Trains first (seeds 0, 1, ...); with `--runs`, only what that folder lacks.
 Everything is chosen on the validation split; the test split is read once per reported model.
 """
 
@@ -28,8 +28,8 @@ SETTINGS = {
     "nottingham": lk.LikelihoodSettings("nottingham", decay=0.1, dropout=0.1, channels=32),
 }
 LOOP: dict[str, dict[str, Any]] = {
-    "jsb": {"batch": 12, "ema": 0.97},
-    "nottingham": {"batch": 4, "ema": 0.985},
+    "jsb": {"steps": 500, "batch": 12, "ema": 0.97},
+    "nottingham": {"steps": 450, "batch": 4, "ema": 0.985},
 }
 
 
@@ -37,7 +37,7 @@ def main() -> None:
     """Train or load, measure, then write the section."""
     made = results.parser("Likelihood of two sets of polyphonic music.")
     made.add_argument("--data", choices=[*BARS], nargs="+", default=[*BARS])
-    made.add_argument("--minutes", type=float, default=20, help="of training, each network")
+    made.add_argument("--steps", type=int, help="of training, each network (default: the set's)")
     made.add_argument("--members", type=int, default=1, help="networks that are averaged")
     made.add_argument("--runs", type=Path, help="folder of the runs; those it lacks are trained")
     options = made.parse_args()
@@ -54,7 +54,7 @@ Joint: a chain over the frame's keys from low to high. One network gives both fi
 trained with transpositions it is also measured so: the mean of each key's (conditional) probability
 over the piece at these heights; several networks are averaged alike. The files' pieces stand in C
 already, and a transposed piece is given with its shift. Trained on the training split alone;
-settings were chosen on validation; the weights are the running mean at the end of the time."""
+settings were chosen on validation; the weights are the running mean at the last step."""
     results.publish(options, "Likelihood of polyphonic music", body)
 
 
@@ -63,16 +63,16 @@ def measured(name: str, options: argparse.Namespace, folder: Path) -> list[list[
     title, bars = TITLES[name], BARS[name]
     counts = zip(("keys alone", "each key given its last"), baselines(name), strict=True)
     rows = [[title, what, "test", f"{value:.3f}", "", "", ""] for what, value in counts]
-    nets, minutes = [], []
+    nets, steps = [], []
     for seed in range(options.members):
         run = Run(folder / f"{name}-{seed}")
         if not run.checkpoint.is_file():
-            train(name, seed, options.minutes, run)
+            train(name, seed, options.steps, run)
         nets.append(load(run))
-        minutes.append(f"{run.seconds / 60:.0f}")
+        steps.append(str(run.step))
     most = SETTINGS[name].shift
     shifts = range(-most, most + 1)
-    model = f"{len(nets)} network(s), {' + '.join(minutes)} min, "
+    model = f"{len(nets)} network(s), {' + '.join(steps)} steps, "
     model += f"transposed by up to {most} semitones" if most else "no augmentation"
     for split in ("valid", "test"):
         values = lk.likelihood(nets, lk.read_pieces(name, split), shifts)
@@ -84,12 +84,12 @@ def measured(name: str, options: argparse.Namespace, folder: Path) -> list[list[
     return rows
 
 
-def train(name: str, seed: int, minutes: float, run: Run) -> None:
+def train(name: str, seed: int, steps: int | None, run: Run) -> None:
     """Train a network in the run's folder."""
     recipe = lk.LikelihoodRecipe(SETTINGS[name])
     for key, value in LOOP[name].items():
         setattr(recipe.loop, key, value)
-    recipe.loop.minutes, recipe.loop.seed = minutes, seed
+    recipe.loop.seed, recipe.loop.steps = seed, steps or recipe.loop.steps
     run.settings = asdict(recipe.settings)
     fit(recipe, run)
 

@@ -201,9 +201,7 @@ class LikelihoodRecipe(Recipe):
 
     def __init__(self, settings: LikelihoodSettings | None = None) -> None:
         self.settings = settings or LikelihoodSettings()
-        self.loop = LoopSettings(  # minutes end it
-            steps=1_000_000, minutes=10, batch=12, warmup=20, ema=0.98, clip=1.0
-        )
+        self.loop = LoopSettings(steps=500, batch=12, warmup=20, ema=0.98, clip=1.0)
 
     def sources(self) -> list[data.Source]:
         path = data.data_root() / "music" / "polyphonic_benchmark" / SETS[self.settings.data]
