@@ -20,7 +20,6 @@ import torch
 from triptych.training.loop import Run, averaged, fit
 from triptych.training.music import likelihood as lk
 
-PAST, NEXT = slice(None, -1), slice(1, None)
 BARS = {"jsb": (7.72, 5.03), "nottingham": (2.92, 2.31)}
 TITLES = {"jsb": "JSB Chorales", "nottingham": "Nottingham"}
 SETTINGS = {
@@ -61,7 +60,7 @@ settings were chosen on validation; the weights are the running mean at the last
 def measured(name: str, options: argparse.Namespace, folder: Path) -> list[list[str]]:
     """Rows of the table: the two counts, then the networks on validation and test."""
     title, bars = TITLES[name], BARS[name]
-    counts = zip(("keys alone", "each key given its last"), baselines(name), strict=True)
+    counts = zip(("keys alone", "each key given its last"), lk.baselines(name), strict=True)
     rows = [[title, what, "test", f"{value:.3f}", "", "", ""] for what, value in counts]
     nets, steps = [], []
     for seed in range(options.members):
@@ -102,21 +101,6 @@ def load(run: Run) -> lk.FrameNet:
     net = averaged(lk.LikelihoodRecipe(settings), run)["net"]
     assert isinstance(net, lk.FrameNet)
     return net.eval()
-
-
-def baselines(name: str) -> tuple[float, float]:
-    """Nats a frame of two counts on the training split: each key alone, each key given its last.
-
-    Both begin counting at one (Laplace) and score the test split by the protocol.
-    """
-    train, test = lk.read_pieces(name, "train"), lk.read_pieces(name, "test")
-    before, after = (np.concatenate([x[cut] for x in train]) for cut in (PAST, NEXT))
-    counts = [((after * (before == v)).sum(0) + 1) / ((before == v).sum(0) + 2) for v in (0, 1)]
-    everywhere = (np.concatenate(train).sum(0) + 1) / (sum(map(len, train)) + 2)
-    before, after = (np.concatenate([x[cut] for x in test]) for cut in (PAST, NEXT))
-    chances = (everywhere, np.where(before > 0, counts[1], counts[0]))
-    alone, given = (-np.log(np.where(after > 0, p, 1 - p)).sum(1).mean() for p in chances)
-    return float(alone), float(given)
 
 
 if __name__ == "__main__":
