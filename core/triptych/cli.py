@@ -89,9 +89,9 @@ def _dispatch(words: list[str]) -> int:
         return 0
     if name in _COMMANDS:
         return _COMMANDS[name](rest)
-    from triptych.task import get_task, task_names
+    from triptych.task import all_tasks, get_task
 
-    known = task_names()
+    known = all_tasks()
     if name in known:
         return _run_task(get_task(name), rest)
     raise UserError(f"there is no command {name!r}{did_you_mean(name, [*known, *_COMMANDS])}")
@@ -521,6 +521,50 @@ def _install(words: list[str]) -> int:
     return 0
 
 
+def _bridge(words: list[str]) -> int:
+    """Play with a DAW by MIDI and OSC."""
+    parser = _Parser("bridge", "Play with a DAW: MIDI ports, clock, OSC, a watched folder.")
+    parser.add_argument("--output", metavar="PORT", help='a MIDI port; default: our own; "none"')
+    parser.add_argument("--input", metavar="PORT", help='a MIDI port; default: our own; "none"')
+    parser.add_argument("--list-ports", action="store_true", help="print the MIDI ports and end")
+    parser.add_argument("--mode", metavar="NAME", help="how to play, such as loop")
+    parser.add_argument("--clock", metavar="WHOSE", help="internal (default), or midi: the DAW's")
+    parser.add_argument(
+        "--lead", action="store_true", default=None, help="send MIDI clock, for others to follow"
+    )
+    parser.add_argument("--tempo", metavar="BPM", help="of the bridge's own clock")
+    parser.add_argument("--metre", metavar="N/N", help="such as 3/4")
+    parser.add_argument("--osc-host", metavar="HOST", help="where to listen; default: localhost")
+    parser.add_argument("--osc-port", type=int, metavar="N", help="UDP port to listen on")
+    parser.add_argument(
+        "--feedback", action="append", metavar="HOST:PORT", help="tell all changes there too"
+    )
+    parser.add_argument(
+        "--set", dest="settings", action="append", metavar="GROUP/NAME=VALUE", help="a parameter"
+    )
+    parser.add_argument("--watch", type=Path, metavar="FOLDER", help="answer MIDI files put there")
+    parser.add_argument("--task", metavar="NAME", help="that answers them; default: continue")
+    parser.add_argument("--live", action="store_true", default=None, help="work in Ableton Live")
+    parser.add_argument(
+        "--no-display", dest="display", action="store_false", default=None, help="lines only"
+    )
+    given = parser.parse(words)
+    try:
+        from triptych_bridge import app
+    except ModuleNotFoundError as error:
+        if error.name != "triptych_bridge":
+            raise
+        raise UserError("the bridge is not installed: run `pip install triptych`.") from error
+    if given.list_ports:
+        return app.list_ports()
+    options = {key: value for key, value in vars(given).items() if value is not None}
+    del options["list_ports"]
+    for name in ("feedback", "settings"):
+        if name in options:
+            options[name] = tuple(options[name])
+    return app.run(app.Options(**options))
+
+
 def _train(words: list[str]) -> int:
     """Train a model, or a style of your own."""
     parser = _Parser("train", "Train a model from a recipe; `train style --from` learns a style.")
@@ -599,6 +643,7 @@ _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "sign": _sign,
     "doctor": _doctor,
     "install": _install,
+    "bridge": _bridge,
     "train": _train,
     "export": _export,
 }

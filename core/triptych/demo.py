@@ -1,4 +1,4 @@
-"""`make demo`: the photograph that ships through the commands, and a page that shows the results.
+"""`make demo`: what ships (a photograph, a beat) through the commands, and a page with the results.
 
 `python -m triptych.demo [FOLDER]` runs the command lines that the page prints, so that each
 picture can be made again by copying the line below it.
@@ -22,6 +22,7 @@ from triptych.errors import UserError
 from triptych.files import write_whole
 
 PHOTOGRAPH = Path(__file__).parent / "data" / "bay.jpg"
+BEAT = Path(__file__).parent / "data" / "beat.mid"
 # Pictures that differ most from each other, by a word of their title; others fill the gaps.
 _SHOWN = (
     *("starry night", "great wave", "composition vii", "scream", "water lilies", "the kiss"),
@@ -33,7 +34,8 @@ _SHOWN = (
 class Figure:
     """One picture of the page: its file in the folder, what it shows, the command behind it.
 
-    `beside` is the file of a small picture that stands beside the caption.
+    `beside` is the file of a small picture that stands beside the caption, `sound` one to be
+    listened to.
     """
 
     file: str
@@ -41,6 +43,7 @@ class Figure:
     text: str = ""
     command: str = ""
     beside: str = ""
+    sound: str = ""
 
 
 @dataclass
@@ -61,10 +64,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(PHOTOGRAPH, folder / "photograph.jpg")
-        sections = style_sections(folder)
+        sections = [*style_sections(folder), drum_section(folder)]
         taken = time.perf_counter() - begun
         count = sum(bool(figure.command) for section in sections for figure in section.figures)
-        note = f"Triptych {__version__} made these {count} pictures in {taken:.0f} seconds."
+        note = f"Triptych {__version__} made these {count} works in {taken:.0f} seconds."
         write_whole(folder / "index.html", page(sections, note).encode())
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -84,11 +87,7 @@ def style_sections(folder: Path) -> list[Section]:
     a, b = first["name"], second["name"]
 
     def style(file: str, title: str, text: str, *options: str, beside: str = "") -> Figure:
-        words = ["style", str(folder / "photograph.jpg"), "-o", str(folder / file), *options]
-        status = cli.main([*words, "--overwrite", "--quiet"])
-        if status:
-            raise UserError(f"the demo stopped at {file}: `triptych doctor` may say why.")
-        print(folder / file)
+        _run("style", folder / "photograph.jpg", folder / file, *options)
         command = ["triptych", "style", "photograph.jpg", "-o", file, *options]
         return Figure(file, title, text, shlex.join(command), beside)
 
@@ -132,6 +131,50 @@ def style_sections(folder: Path) -> list[Section]:
     return [Section("", "", [photograph], wide=True), styles, blend, strength, colour, sheet]
 
 
+def drum_section(folder: Path) -> Section:
+    """Runs the drum commands into `folder`; sounds are made where FluidSynth is found."""
+    from triptych.music import listen, midi, roll
+
+    made = Section(
+        "Drums", "A beat on the grid, as a drummer would play it; and a drum kit from a rhythm."
+    )
+    shutil.copyfile(BEAT, folder / "beat.mid")
+    roll.piano_roll(midi.load(BEAT)).save(folder / "beat.png")
+    heard = listen.fluidsynth() is not None and listen.soundfont() is not None
+    figures: list[tuple[str, str, str, list[str]]] = [
+        ("beat", "The beat", "On the grid, every hit as loud as the others.", [])
+    ]
+    figures += [
+        ("humanised", "With a drummer's feel", "", ["groove"]),
+        ("funk", "Played as funk", "", ["groove", "--style", "funk", "--variation", "1"]),
+        ("drumified", "A kit from the rhythm", "", ["drumify"]),
+    ]
+    for name, title, text, words in figures:
+        sound, command = f"{name}.wav" if heard else "", ""
+        if words:
+            task, *options = words
+            _run(
+                task,
+                folder / "beat.mid",
+                folder / f"{name}.mid",
+                *options,
+                "--plot",
+                folder / f"{name}.png",
+            )
+            command = shlex.join(["triptych", task, "beat.mid", "-o", f"{name}.mid", *options])
+        if heard:
+            listen.render(midi.load(folder / f"{name}.mid"), folder / sound)
+        made.figures.append(Figure(f"{name}.png", title, text, command, sound=sound))
+    return made
+
+
+def _run(task: str, source: Path, target: Path, *options: str | Path) -> None:
+    words = [task, str(source), "-o", str(target), *map(str, options), "--overwrite", "--quiet"]
+    if cli.main(words):
+        raise UserError(f"the demo stopped at {target.name}: `triptych doctor` may say why.")
+    print(target)
+
+
 def _chosen() -> list[tuple[Bundle, dict[str, Any]]]:
     """Nine styles of those that are installed, the most unlike ones first."""
     known = [(bundle, preset) for bundle in find_bundles("style") for preset in bundle.card.presets]
@@ -167,6 +210,7 @@ img {{ display: block; width: 100%; height: auto; border-radius: 3px; }}
 figcaption {{ padding-top: .5rem; font-size: .92rem; line-height: 1.35; }}
 figcaption {{ display: flex; gap: .7rem; }}
 figcaption img {{ width: 3.6rem; height: 3.6rem; object-fit: cover; flex: none; }}
+audio {{ width: 100%; height: 2rem; margin-top: .3rem; }}
 figcaption span {{ color: var(--grey); display: block; }}
 details {{ color: var(--grey); font-size: .8rem; margin-top: .15rem; }}
 summary {{ cursor: pointer; }}
@@ -177,7 +221,7 @@ footer {{ color: var(--grey); font-size: .9rem; margin-top: 4rem; }}
 <h1>Triptych</h1>
 <p>Generative models inside the tools that artists already use.</p>
 {body}
-<footer>{note} The painted ones say how they were made: <code>triptych about FILE</code></footer>
+<footer>{note} Each says how it was made: <code>triptych about FILE</code></footer>
 </html>
 """
 
@@ -203,10 +247,13 @@ def _figure(figure: Figure) -> str:
         if figure.command
         else ""
     )
+    sound = ""
+    if figure.sound:
+        sound = f'<audio controls src="{escape(figure.sound, quote=True)}"></audio>'
     beside = f'<img src="{escape(figure.beside, quote=True)}" alt="">' if figure.beside else ""
     return (
         f'<figure><a href="{file}"><img src="{file}" alt="{escape(figure.title, quote=True)}">'
-        f"</a><figcaption>{beside}<div>{title}{text}{command}</div></figcaption></figure>"
+        f"</a><figcaption>{beside}<div>{title}{text}{sound}{command}</div></figcaption></figure>"
     )
 
 

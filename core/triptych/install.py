@@ -92,7 +92,8 @@ def install_gimp(gimp: Gimp) -> list[str]:
         shutil.copytree(LOCALE, aside / "locale", ignore=shutil.ignore_patterns("*.po", "*.py"))
         program = aside / f"{NAME}.py"
         program.chmod(program.stat().st_mode | 0o111)
-        described = [task.describe() for task in tasks().values()]
+        pictures = (task for task in tasks().values() if task.output == "picture")
+        described = [task.describe() for task in pictures]
         write_whole(aside / "tasks.json", json.dumps(described).encode())
         write_whole(aside / "worker.json", json.dumps(_settings(gimp), indent=1).encode())
         old = gimp.plug_ins / f".{NAME}-old"

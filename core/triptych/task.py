@@ -31,6 +31,7 @@ _BUILT_IN = (
     "triptych.music.melody",
     "triptych.music.phrases",
     "triptych.music.fill",
+    "triptych.music.groove",
 )  # modules that each hold TASKS
 
 
@@ -320,24 +321,20 @@ def register(task: Task) -> Task:
 def tasks() -> dict[str, Task]:
     """The tasks that can be offered, by name: the built-in ones (imported now) and those
     registered, but none whose model is missing."""
-    return {name: task for name, task in _all_tasks().items() if not task.missing}
+    return {name: task for name, task in all_tasks().items() if not task.missing}
 
 
-def _all_tasks() -> dict[str, Task]:
+def all_tasks() -> dict[str, Task]:
+    """The tasks by name, also those whose model is missing: it may come."""
     for module in _BUILT_IN:
         for task in importlib.import_module(module).TASKS:
             register(task)
     return dict(_registered)
 
 
-def task_names() -> list[str]:
-    """The names of all tasks, also of those whose model is missing."""
-    return list(_all_tasks())
-
-
 def get_task(name: str) -> Task:
     """The task of this name; UserError with the nearest name, or if its model is missing."""
-    known = _all_tasks()
+    known = all_tasks()
     if name not in known:
         raise UserError(f"there is no task {name!r}{did_you_mean(name, known)}")
     if known[name].missing:

@@ -26,10 +26,14 @@ def test_the_page_shows_what_was_made(small: Path, capsys: pytest.CaptureFixture
         assert demo.main([str(out)]) == 0
     page = (out / "index.html").read_text("utf-8")
     shown = set(re.findall(r'src="([^"]+)"', page))
-    assert shown == {path.name for path in out.iterdir()} - {"index.html"}
+    scores = {path.name for path in out.glob("*.mid")}
+    assert shown == {path.name for path in out.iterdir()} - {"index.html"} - scores
     assert shown >= {"photograph.jpg", "style-vangogh-starry-night.jpg", "styles.png"}
+    assert shown >= {"beat.png", "humanised.png", "drumified.png"}
+    assert scores >= {"beat.mid", "humanised.mid", "drumified.mid"}
     assert any(name.startswith("colour-") for name in shown)
     assert "The Starry Night" in page
+    assert "triptych groove beat.mid -o humanised.mid" in page
     assert "triptych style photograph.jpg -o strength-0.5.jpg --style" in page
     assert "Open " in capsys.readouterr().out
 

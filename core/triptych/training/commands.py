@@ -31,6 +31,7 @@ RECIPES = {
     "score": "triptych.training.music.score:ScoreRecipe",
     "own-score": "triptych.training.music.own_score:OwnScoreRecipe",
     "infill": "triptych.training.music.infill:InfillRecipe",
+    "groove": "triptych.training.music.groove:GrooveRecipe",
 }
 """Where each recipe is: a class made from its settings, a dataclass, alone."""
 

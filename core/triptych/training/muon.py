@@ -13,10 +13,13 @@ class MuonAdam(torch.optim.Optimizer):
     """Groups with `muon=True` take the steps of Muon (Jordan et al. 2024), the others Adam's.
 
     A convolution's weight counts as a matrix of outputs x all else. Muon's steps are made as long
-    as Adam's (Liu et al. 2025), so that `lr` means the same in all groups.
+    as Adam's (Liu et al. 2025), so that `lr` means the same in all groups. `decay` shrinks the
+    matrices alone, by `lr * decay` a step.
     """
 
-    def __init__(self, groups: Iterable[dict[str, Any]], betas: tuple[float, float]) -> None:
+    def __init__(
+        self, groups: Iterable[dict[str, Any]], betas: tuple[float, float], decay: float = 0.0
+    ) -> None:
         super().__init__(groups, {"lr": 1e-3, "muon": False})
         self.weights, matrices, others = [], [], []
         for group in self.param_groups:
@@ -28,7 +31,7 @@ class MuonAdam(torch.optim.Optimizer):
             else:
                 others.append({"params": group["params"], "lr": group["lr"]})
         self.muon = torch.optim.Muon(
-            matrices, weight_decay=0.0, adjust_lr_fn="match_rms_adamw", momentum=betas[0]
+            matrices, weight_decay=decay, adjust_lr_fn="match_rms_adamw", momentum=betas[0]
         )
         self.adam = torch.optim.Adam(others, betas=betas)
 
