@@ -260,8 +260,7 @@ def samples(model: Model, found: dict[str, Phrases], figures: dict[str, tuple[fl
         size = model.tables[f"{kind}-directions"].shape[1]
         z = rng.standard_normal((500, size)).astype(np.float32)
         drawn = model.decode(kind, z, told, 32)
-        new = [model.draw(kind, t >= len(grid.METRES), 32, rng) for t in told]
-        fitted = model.decode(kind, np.stack(new), told, 32)
+        fitted = np.stack([model.new(kind, int(t), 32, rng)[0] for t in told])
         describe = _drums if kind == "drums" else _line
         real = [describe(p) for p in phrases.steps[picked]]
         sides = [real, *([describe(p) for p in phrases] for phrases in (drawn, fitted))]
@@ -273,8 +272,8 @@ def samples(model: Model, found: dict[str, Phrases], figures: dict[str, tuple[fl
     head = ("kind", "of a clip of 2 bars", "held-out clips", "prior", "new phrases of the task")
     return f"""**Samples** (most likely tokens) beside 500 held-out clips under the same conditions,
 mean ± deviation: latents from the prior, the standard normal distribution, and new phrases as
-`vary` draws them, from a Gaussian fitted to training phrases (lines in one key) at a temperature of
-0.8:
+`vary` draws them, from a Gaussian fitted to training phrases (lines in one key; of eight lines the
+one with the fewest leaps above an octave):
 
 {results.table(head, rows)}"""
 

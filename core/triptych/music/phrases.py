@@ -29,7 +29,7 @@ Ints = NDArray[Any]
 
 _WALK = 33  # phrases that are looked at on a way
 _REACH = 3.0  # how far beyond its mark a move may look for its attribute
-_WARMTH = 0.8  # of the prior's deviations: 1 draws more unusual phrases
+_DRAWN = 8  # new phrases, of which the one with the fewest leaps above an octave is taken
 _AT_ONCE = 256  # phrases in one run of a graph
 _SHORTEST = 0.02  # quarter notes
 _BASSES = range(32, 40)  # General MIDI programs
@@ -73,12 +73,21 @@ class Model:
         with np.load(self.owner.file("latents.npz"), allow_pickle=False) as stored:
             self.tables = {key: stored[key].astype(np.float32) for key in stored}
 
-    def draw(self, kind: str, bass: bool, length: int, rng: np.random.Generator) -> Floats:
-        """The latent of a new phrase of `length` steps (a line: in C major or A minor)."""
-        key = f"{kind}-{int(bass)}-{length}"
+    def new(
+        self, kind: str, condition: int, length: int, rng: np.random.Generator
+    ) -> tuple[Ints, Floats]:
+        """A new phrase of `length` steps and its latent; a line is in C major or A minor.
+
+        Drawn from the Gaussian that was fitted to the latents of training phrases.
+        """
+        key = f"{kind}-{condition // len(grid.METRES)}-{length}"
         axes = self.tables[f"{key}-axes"]
-        chance = _WARMTH * rng.standard_normal(len(axes)).astype(np.float32)
-        return np.asarray(self.tables[f"{key}-mean"] + chance @ axes)
+        count = 1 if kind == "drums" else _DRAWN
+        chance = rng.standard_normal((count, len(axes))).astype(np.float32)
+        z = self.tables[f"{key}-mean"] + chance @ axes
+        drawn = self.decode(kind, z, [condition] * count, length)
+        best = min(range(count), key=lambda k: _leaps(drawn[k])) if count > 1 else 0
+        return drawn[best], z[best]
 
     def encode(self, kind: str, phrases: Ints, conditions: Sequence[int] | Ints) -> Floats:
         """The latent means N x L of equally long phrases."""
@@ -470,13 +479,13 @@ def _random_phrase(
     rng: np.random.Generator,
 ) -> Floats:
     """The code of a new phrase, transposed to the given one's place and scale."""
-    z = model.draw(kind, condition >= len(grid.METRES), len(given), rng)[None]
+    drawn, z = model.new(kind, condition, len(given), rng)
     if kind == "drums":
-        return np.asarray(z[0])
-    phrase = model.decode(kind, z, [condition], len(given))[0].astype(int)
+        return z
+    phrase = drawn.astype(int)
     pitched, own = phrase < grid.OFF, given[given < grid.OFF].astype(int)
     if not pitched.any():
-        return np.asarray(z[0])
+        return z
     centre = round(float(own.mean()) - float(phrase[pitched].mean()))
     if scale is None:
         by = centre
@@ -485,6 +494,12 @@ def _random_phrase(
         by = centre + min(range(-6, 6), key=lambda d: (outside[d + 6], abs(d)))
     phrase[pitched] = (phrase[pitched] + by).clip(0, 127)
     return np.asarray(model.encode(kind, phrase[None], [condition])[0])
+
+
+def _leaps(tokens: Ints) -> int:
+    """How many leaps of a line are above an octave."""
+    pitches = tokens[tokens < grid.OFF].astype(int)
+    return int((np.abs(np.diff(pitches)) > 12).sum())
 
 
 def _written(part: Part, steps: Ints, length: float) -> Track:
