@@ -115,7 +115,7 @@ def test_help_shows_what_the_declaration_says(run: Callable[..., Run]):
         "for experts: --rounds N Rounds (1 to 9; default: 1) --seed N",
     ):
         assert said in text
-    assert "tint      Give a picture a tint\n" in run("--help").stdout
+    assert "tint        Give a picture a tint\n" in run("--help").stdout
 
 
 def test_a_folder_and_files_become_a_folder(run: Callable[..., Run], tmp_path: Path):
