@@ -32,12 +32,15 @@ LOOP: dict[str, dict[str, Any]] = {
 }
 
 
+MEMBERS = {"jsb": 2, "nottingham": 1}  # networks that are averaged
+SAMPLES = {"jsb": 32, "nottingham": 0}  # frames drawn for the chain's marginals
+
+
 def main() -> None:
     """Train or load, measure, then write the section."""
     made = results.parser("Likelihood of two sets of polyphonic music.")
     made.add_argument("--data", choices=[*BARS], nargs="+", default=[*BARS])
     made.add_argument("--steps", type=int, help="of training, each network (default: the set's)")
-    made.add_argument("--members", type=int, default=1, help="networks that are averaged")
     made.add_argument("--runs", type=Path, help="folder of the runs; those it lacks are trained")
     options = made.parse_args()
     torch.set_num_threads(options.threads)
@@ -49,11 +52,14 @@ def main() -> None:
 
 Nats a frame: the sum over 88 keys of -log p of a frame given all frames before it, the mean over
 the split's frames but each piece's first. Independent: the keys are independent given the past.
-Joint: a chain over the frame's keys from low to high. One network gives both figures. Where it was
-trained with transpositions it is also measured so: the mean of each key's (conditional) probability
-over the piece at these heights; several networks are averaged alike. The files' pieces stand in C
-already, and a transposed piece is given with its shift. Trained on the training split alone;
-settings were chosen on validation; the weights are the running mean at the last step."""
+Joint: a chain over the frame's keys from low to high. One network gives both. With marginals, a
+key's independent probability is the mean of the network's own and of its marginal in the chain,
+over frames that are drawn from the chain given the past (seeded; the frame itself is not seen).
+Where a network was trained with transpositions, it is also measured so: the mean of each key's
+(conditional) probability over the piece at these heights; several networks are averaged alike. The
+files' pieces stand in C already, and a transposed piece is given with its shift. Trained on the
+training split alone; settings were chosen on validation; the weights are the running mean at the
+last step."""
     results.publish(options, "Likelihood of polyphonic music", body)
 
 
@@ -63,18 +69,19 @@ def measured(name: str, options: argparse.Namespace, folder: Path) -> list[list[
     counts = zip(("keys alone", "each key given its last"), lk.baselines(name), strict=True)
     rows = [[title, what, "test", f"{value:.3f}", "", "", ""] for what, value in counts]
     nets, steps = [], []
-    for seed in range(options.members):
+    for seed in range(MEMBERS[name]):
         run = Run(folder / f"{name}-{seed}")
         if not run.checkpoint.is_file():
             train(name, seed, options.steps, run)
         nets.append(load(run))
         steps.append(str(run.step))
-    most = SETTINGS[name].shift
+    most, samples = SETTINGS[name].shift, SAMPLES[name]
     shifts = range(-most, most + 1)
-    model = f"{len(nets)} network(s), {' + '.join(steps)} steps, "
-    model += f"transposed by up to {most} semitones" if most else "no augmentation"
+    model = f"{len(nets)} network(s), {' + '.join(steps)} steps; "
+    model += f"transposed by up to {most} semitones; " if most else "no augmentation; "
+    model += f"marginals of {samples} samples" if samples else "no marginals"
     for split in ("valid", "test"):
-        values = lk.likelihood(nets, lk.read_pieces(name, split), shifts)
+        values = lk.likelihood(nets, lk.read_pieces(name, split), shifts, samples)
         cells = [title, model, split]
         for value, bar, below in zip(values, bars, (np.less_equal, np.less), strict=True):
             held = results.verdict(bool(below(value, bar)))

@@ -40,13 +40,15 @@ def pieces(count: int = 3, low: int = 40, high: int = 44) -> list[np.ndarray]:
 
 def test_a_figure_is_the_mean_over_frames_from_the_second_on():
     class Coin(lk.FrameNet):
-        def forward(self, frames, first, shift):
-            half = torch.zeros_like(frames[:, 1:])
-            return half, half + math.log(3)  # p = 1/2 and 3/4
+        def independent(self, context):
+            return torch.zeros_like(context[:, 0])  # p = 1/2
+
+        def joint(self, context, following):
+            return torch.full_like(following, math.log(3))  # p = 3/4
 
     net, rolls = Coin(40, 44, hidden=8, channels=4, heads=2), pieces()
     independent, joint = lk.likelihood([net], rolls)
-    outside = (lk.KEYS - 4) * math.log1p(math.exp(lk.UNSEEN))
+    outside = -(lk.KEYS - 4) * math.log1p(-lk.UNSEEN)
     assert independent == pytest.approx(4 * math.log(2) + outside, abs=1e-6)
     on = np.concatenate([roll[1:, 40:44] for roll in rolls])
     wanted = np.where(on > 0, math.log(4 / 3), math.log(4)).sum(1).mean()
@@ -62,6 +64,18 @@ def test_the_joint_probabilities_of_a_frame_sum_to_one():
         for logits in net(rolls, zeros, zeros):
             nats = lk.nats(logits, rolls[:, 1:])[:, -1]
             assert float((-nats).exp().sum()) == pytest.approx(1, abs=1e-5)
+
+
+def test_the_chain_s_marginals_are_sums_over_all_frames():
+    net, past = small(), torch.from_numpy(pieces(1)[0][:, 40:44])[None]
+    frames = torch.tensor(list(itertools.product((0.0, 1.0), repeat=4)))
+    first = torch.zeros(1, dtype=torch.long)
+    with torch.no_grad():
+        context = net.context(past, first, first)[:, :, -1:]
+        nats = lk.nats(net.joint(context.expand(16, -1, -1, -1), frames[:, None]), frames[:, None])
+        wanted = (-nats).exp().T @ frames
+        found = net.marginals(context, 20_000, torch.Generator().manual_seed(0))
+    assert torch.allclose(found[0], wanted, atol=0.01)
 
 
 def test_averaged_networks_are_a_distribution_and_no_worse_than_their_mean():

@@ -673,6 +673,7 @@ INTERPOLATE = Task(
     function=interpolate,
     input="score",
     output="score",
+    model="phrases",
     parameters=(
         Parameter("other", "To", "score", None, "The clip at which to arrive."),
         Parameter(
@@ -706,6 +707,7 @@ VARY = Task(
     function=vary,
     input="score",
     output="score",
+    model="phrases",
     parameters=(
         Parameter(
             "amount",

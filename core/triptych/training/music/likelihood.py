@@ -30,7 +30,9 @@ from triptych.training.muon import MuonAdam
 KEYS = 88
 LAGS = 512  # frames; repeats further apart than this look alike
 METRES = (2, 3, 4, 16, 24, 64)  # the frame's number modulo these tells the beat and the section
-UNSEEN = -12.0  # the logit of a key outside the network's span: no training piece comes near it
+UNSEEN = (
+    6e-6  # the probability of a key outside the network's span: no training piece comes near it
+)
 SETS = {"jsb": "JSB_Chorales.mat", "nottingham": "Nottingham.mat"}
 SPLITS = {"train": "traindata", "valid": "validdata", "test": "testdata"}
 
@@ -166,6 +168,29 @@ class FrameNet(nn.Module):
         x = F.relu(context + self.below(F.pad(following[:, None], (25, -1))))
         x = self.chain(x.permute(3, 0, 2, 1).reshape(span, size * length, channels))[0]
         return self.together(x).view(span, size, length).permute(1, 2, 0)
+
+    def marginals(self, context: Tensor, samples: int, random: torch.Generator) -> Tensor:
+        """Each key's probability in the chain, B x T x span: again from the past alone.
+
+        The mean, over so many frames drawn from the chain, of the key's probability given the
+        lower keys drawn. Unlike `independent`, it knows what makes a chord.
+        """
+        size, channels, length, span = context.shape
+        near = context.permute(3, 0, 2, 1).flatten(1, 2) + self.below.bias  # type: ignore[operator]
+        reach = self.below.weight[:, 0, 0]  # channels x 25
+        count = samples * size * length
+        state = near.new_zeros(count, channels)
+        drawn = near.new_zeros(count, reach.shape[1] + span)  # silence below the lowest key
+        found = []
+        for key in range(span):
+            below = drawn[:, key : key + reach.shape[1]] @ reach.T
+            x = F.relu(near[key].repeat(samples, 1) + below)
+            state = torch.gru_cell(x, state, *self.chain.all_weights[0])
+            p = self.together(state)[:, 0].float().sigmoid()
+            chance = torch.rand(p.shape, generator=random, device=p.device)
+            drawn[:, key + reach.shape[1]] = (chance < p).to(drawn.dtype)
+            found.append(p.view(samples, size, length).mean(0))
+        return torch.stack(found, -1)
 
     def forward(self, frames: Tensor, first: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
         """Both logits (independent, joint) of frames[:, 1:]."""
@@ -307,15 +332,18 @@ def likelihood(
     nets: Sequence[FrameNet],
     pieces: Sequence[np.ndarray],
     shifts: Sequence[int] = (0,),
+    samples: int = 0,
     frames: int = 2048,
 ) -> tuple[float, float]:
     """Nats a frame of T x 88 pieces, (independent, joint); about so many `frames` at a time.
 
     Each key's probability is the mean of its conditional probabilities over `nets` and over the
     piece transposed by each of `shifts`: the keys stay independent in the first figure, and the
-    second stays a chain.
+    second stays a chain. With `samples`, a network's independent probability is the mean of its
+    own and of the chain's marginal.
     """
     device = next(nets[0].parameters()).device
+    random = torch.Generator(device).manual_seed(0)
     for net in nets:
         net.eval()
     sums, count = np.zeros(2), 0.0
@@ -325,9 +353,14 @@ def likelihood(
         chance = torch.zeros(2, *x[:, 1:].shape, dtype=torch.float64, device=device)
         for net, shift in itertools.product(nets, shifts):
             moved = x.roll(shift, -1)[..., net.low : net.high]
-            for i, logits in enumerate(net(moved, first, first + shift)):
-                every = F.pad(logits.float(), (net.low, KEYS - net.high), value=UNSEEN)
-                chance[i] += every.double().sigmoid().roll(-shift, -1)
+            context = net.context(moved[:, :-1], first, first + shift)
+            alone = net.independent(context).float().sigmoid()
+            if samples:
+                alone = (alone + net.marginals(context, samples, random)) / 2
+            joint = net.joint(context, moved[:, 1:]).float().sigmoid()
+            for i, p in enumerate((alone, joint)):
+                every = F.pad(p.double(), (net.low, KEYS - net.high), value=UNSEEN)
+                chance[i] += every.roll(-shift, -1)
         chance /= len(nets) * len(shifts)
         surprise = -torch.where(x[:, 1:] > 0, chance, 1 - chance).log().sum(-1)
         sums += (surprise * mask).sum((1, 2)).cpu().numpy()
