@@ -585,7 +585,8 @@ def _written_line(notes: np.ndarray, tokens: Ints, length: float) -> list[tuple[
         else:
             duration = min(long / grid.STEPS * share, length - start)
         near = played if played is not None else before[int(at[np.abs(at - step).argmin()])]
-        rows.append((start, max(duration, _SHORTEST), pitch, int(near["velocity"])))
+        duration = max(duration, min(_SHORTEST, length - start))
+        rows.append((start, duration, pitch, int(near["velocity"])))
     return rows
 
 
@@ -594,7 +595,7 @@ def _written_drums(notes: np.ndarray, bits: Ints, length: float) -> list[tuple[A
     at = grid.steps_of(notes["start"])
     classes = np.array([grid.CLASS_OF[int(p)] for p in notes["pitch"]], np.int64)
     feel = _feel(notes) if len(notes) else np.zeros(grid.STEPS)
-    usual = float(np.median(notes["duration"])) if len(notes) else 0.25
+    usual = max(_SHORTEST, float(np.median(notes["duration"]))) if len(notes) else 0.25
     rows: list[tuple[Any, ...]] = []
     for step, row in np.argwhere(bits):
         played = notes[(at == step) & (classes == row)]
@@ -607,8 +608,7 @@ def _written_drums(notes: np.ndarray, bits: Ints, length: float) -> list[tuple[A
         velocity = round(float(loud["velocity"].mean())) if len(loud) else 90
         start = max(0.0, step / grid.STEPS + float(feel[step % grid.STEPS]))
         if start <= length - _SHORTEST:
-            duration = max(_SHORTEST, min(usual, length - start))
-            rows.append((start, duration, pitch, velocity))
+            rows.append((start, min(usual, length - start), pitch, velocity))
     return rows
 
 
