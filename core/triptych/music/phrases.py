@@ -30,6 +30,7 @@ Ints = NDArray[Any]
 _WALK = 33  # phrases that are looked at on a way
 _REACH = 3.0  # how far beyond its mark a move may look for its attribute
 _DRAWN = 8  # new phrases, of which the one with the fewest leaps above an octave is taken
+_ASIDE = 0.2  # what a change of an attribute that was not to move costs, beside one that was
 _AT_ONCE = 256  # phrases in one run of a graph
 _SHORTEST = 0.02  # quarter notes
 _BASSES = range(32, 40)  # General MIDI programs
@@ -431,12 +432,15 @@ def _one_varied(
         units = model.tables[f"{kind}-units"]
         share = np.linspace(0, _REACH, _WALK)
         way = z + share[:, None] * (moves / np.abs(moves).max() @ directions)
-        walk = _walk(model, kind, phrase, way, condition, scale)
+        # only a move of the range takes a line out of its own
+        own = None if moves[1] or kind == "drums" else _reach(phrase)
+        walk = _walk(model, kind, phrase, way, condition, scale, own)
         found = np.stack([grid.attributes(p, metre) for p in walk])
         wanted = found[0] + moves * units
         moved = moves != 0
-        miss = np.abs((found - wanted) / units)[:, moved].sum(1)
-        phrase = walk[int(miss.argmin())]
+        miss = np.abs((found - wanted) / units)
+        # a nearer mark is not worth as much change of what was not to move
+        phrase = walk[int((miss[:, moved].sum(1) + _ASIDE * miss[:, ~moved].sum(1)).argmin())]
     return np.asarray(phrase[:length])
 
 
@@ -444,8 +448,20 @@ def _sounds(phrase: Ints) -> bool:
     return bool(phrase.any() if phrase.ndim == 2 else (phrase < grid.OFF).any())
 
 
+def _reach(tokens: Ints) -> tuple[int, int]:
+    """The lowest and the highest pitch of a line, and a third more on either side."""
+    pitches = tokens[tokens < grid.OFF].astype(int)
+    return int(pitches.min()) - 4, int(pitches.max()) + 4
+
+
 def _walk(
-    model: Model, kind: str, given: Ints, way: Floats, condition: int, scale: Ints | None
+    model: Model,
+    kind: str,
+    given: Ints,
+    way: Floats,
+    condition: int,
+    scale: Ints | None,
+    reach: tuple[int, int] | None = None,
 ) -> Ints:
     """The phrases at the points `way`, of which the first stands for `given` and is that.
 
@@ -456,17 +472,22 @@ def _walk(
     walk = np.where(walk == walk[0], given, walk)
     if kind == "lines":
         for k in range(1, len(walk)):
-            walk[k] = _mended(walk[k] if scale is None else _snapped(walk[k], given, scale))
+            walk[k] = _mended(_placed(walk[k], given, scale, reach))
     return np.asarray(walk)
 
 
-def _snapped(tokens: Ints, given: Ints, scale: Ints) -> Ints:
-    """Tokens whose new pitches are moved to the nearest of the scale's."""
+def _placed(tokens: Ints, given: Ints, scale: Ints | None, reach: tuple[int, int] | None) -> Ints:
+    """Tokens whose new pitches are moved by octaves into `reach` and to the nearest of a scale."""
     made = tokens.copy()
     for step in np.flatnonzero((tokens < grid.OFF) & (tokens != given)):
         pitch = int(tokens[step])
-        near = (p for d in range(7) for p in (pitch - d, pitch + d) if 0 <= p < 128)
-        made[step] = next((p for p in near if scale[p % 12]), pitch)
+        if reach is not None:
+            pitch -= 12 * max(0, -(-(pitch - reach[1]) // 12))
+            pitch += 12 * max(0, -(-(reach[0] - pitch) // 12))
+        pitch = min(max(pitch, 0), 127)
+        near = [p for d in range(7) for p in (pitch - d, pitch + d) if 0 <= p < 128]
+        fits = (p for p in near if scale is None or scale[p % 12])
+        made[step] = next(fits, near[0])
     return made
 
 
@@ -564,7 +585,8 @@ def _written_line(notes: np.ndarray, tokens: Ints, length: float) -> list[tuple[
         else:
             duration = min(long / grid.STEPS * share, length - start)
         near = played if played is not None else before[int(at[np.abs(at - step).argmin()])]
-        rows.append((start, max(duration, _SHORTEST), pitch, int(near["velocity"])))
+        duration = max(duration, min(_SHORTEST, length - start))
+        rows.append((start, duration, pitch, int(near["velocity"])))
     return rows
 
 
@@ -573,7 +595,7 @@ def _written_drums(notes: np.ndarray, bits: Ints, length: float) -> list[tuple[A
     at = grid.steps_of(notes["start"])
     classes = np.array([grid.CLASS_OF[int(p)] for p in notes["pitch"]], np.int64)
     feel = _feel(notes) if len(notes) else np.zeros(grid.STEPS)
-    usual = float(np.median(notes["duration"])) if len(notes) else 0.25
+    usual = max(_SHORTEST, float(np.median(notes["duration"]))) if len(notes) else 0.25
     rows: list[tuple[Any, ...]] = []
     for step, row in np.argwhere(bits):
         played = notes[(at == step) & (classes == row)]
@@ -586,8 +608,7 @@ def _written_drums(notes: np.ndarray, bits: Ints, length: float) -> list[tuple[A
         velocity = round(float(loud["velocity"].mean())) if len(loud) else 90
         start = max(0.0, step / grid.STEPS + float(feel[step % grid.STEPS]))
         if start <= length - _SHORTEST:
-            duration = max(_SHORTEST, min(usual, length - start))
-            rows.append((start, duration, pitch, velocity))
+            rows.append((start, min(usual, length - start), pitch, velocity))
     return rows
 
 
