@@ -10,20 +10,27 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 from triptych.errors import UserError
 from triptych.files import shown
 from triptych_bridge import ports
-from triptych_bridge.bridge import METRE, MODE, TEMPO, Bridge
+from triptych_bridge.bridge import METRE, MODE, TEMPO, Bridge, Source
 from triptych_bridge.control import Control
 from triptych_bridge.display import drawn
+from triptych_bridge.live import Live
+from triptych_bridge.live_orders import LiveOrders
 from triptych_bridge.maker import Maker
+from triptych_bridge.takes import Takes
 from triptych_bridge.watch import Watch
 
 OSC_PORT = 9600
 _LOOK = 0.1  # seconds between two looks at the state
 _NO_PORT = "none"  # asks for no port
+_JOINED = (
+    "the bridge is in the Link session: start a program whose Start Stop Sync is on, or send "
+    "/triptych/play."
+)
 _WATCHED = 600.0  # seconds that a file may take
 
 
@@ -48,6 +55,7 @@ class Options:
     settings: tuple[str, ...] = ()
     watch: Path | None = None
     task: str = "continue"
+    record: Path | None = None
     live: bool = False
     display: bool = True
 
@@ -64,16 +72,25 @@ def list_ports() -> int:
 
 def run(options: Options) -> int:
     """Play until Ctrl-C or SIGTERM; the exit status. UserError for what cannot be begun."""
-    if options.clock not in ("internal", "midi"):
-        raise UserError(f"there is no clock {options.clock!r}: choose internal or midi.")
+    if options.clock not in get_args(Source):
+        raise UserError(
+            f"there is no clock {options.clock!r}: choose internal, midi, link or live."
+        )
     over = threading.Event()
     with contextlib.ExitStack() as stack:
+        live = None
+        if options.live or options.clock == "live":
+            live = stack.enter_context(Live())
         bridge = Bridge(
             None if options.output == _NO_PORT else options.output,
             None if options.input == _NO_PORT else options.input,
-            "midi" if options.clock == "midi" else "internal",
+            cast(Source, options.clock),
             options.lead,
+            echo=options.record is not None,
+            live=live if options.clock == "live" else None,
         )
+        if options.record is not None:
+            _record(options.record, bridge, stack)
         stack.callback(bridge.close)
         for place, value in _wanted(options):
             bridge.set(place, value)
@@ -86,21 +103,22 @@ def run(options: Options) -> int:
             watch = stack.enter_context(
                 contextlib.closing(_watch(options.watch, options.task, bridge, maker))
             )
-        if options.live:
-            from triptych_bridge.live_orders import LiveOrders
-
-            live = stack.enter_context(contextlib.closing(LiveOrders(bridge, maker)))
-            orders = live.orders
+        in_live = None
+        if options.live and live is not None:
+            in_live = stack.enter_context(contextlib.closing(LiveOrders(bridge, maker, live)))
+            orders = in_live.orders
         control = Control(bridge, options.osc_host, options.osc_port, _peers(options), orders)
         stack.callback(control.close)
-        if options.live:
-            live.tell = control.tell
+        if in_live is not None:
+            in_live.tell = control.tell
         thread = threading.Thread(target=_run, args=(bridge, over), daemon=True)
         thread.start()
         stack.callback(thread.join)
         stack.callback(bridge.stop)
         if bridge.clock == "internal":
             bridge.post(bridge.play)
+        elif bridge.clock == "link":
+            _later(bridge, _JOINED)
         with _until_told(over), _shown(options, bridge, control, watch) as show:
             while not over.wait(_LOOK):
                 show()
@@ -156,6 +174,22 @@ def _watch(folder: Path, task: str, bridge: Bridge, maker: Maker) -> Watch:
     return Watch(folder, maker.make, chosen, lambda text: _later(bridge, text))
 
 
+def _record(folder: Path, bridge: Bridge, stack: contextlib.ExitStack) -> None:
+    """Keep what is played; the last take is written when the bridge has closed."""
+    try:
+        takes = Takes(folder, lambda text: _later(bridge, text))
+    except BaseException:
+        bridge.close()
+        raise
+    bridge.reported = takes.hear
+
+    def end() -> None:
+        takes.say = print  # the bridge's own display is over
+        takes.close()
+
+    stack.callback(end)
+
+
 def _later(bridge: Bridge, text: str) -> None:
     bridge.post(lambda: bridge.say(text))
 
@@ -194,5 +228,7 @@ def _shown(
         f"MIDI out: {ready.output or 'none'}; MIDI in: {ready.input or 'none'}; OSC: port {port}",
         flush=True,
     )
+    if bridge.status.advice:
+        print(bridge.status.advice, flush=True)
     bridge.said = lambda sentence: print(f"{time.strftime('%H:%M:%S')} {sentence}", flush=True)
     yield lambda: None

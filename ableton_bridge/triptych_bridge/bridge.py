@@ -18,14 +18,19 @@ from typing import Any, Literal
 from triptych.errors import UserError, one_line
 from triptych.music.melody import parse_metre
 from triptych.task import Choice, Parameter, all_tasks
+from triptych_bridge import link
 from triptych_bridge.clock import FASTEST, SLOWEST
 from triptych_bridge.handle import PlayerProcess
+from triptych_bridge.live import Live
+from triptych_bridge.live_clock import LiveClock
 from triptych_bridge.maker import COMMAND, Maker, Request
 from triptych_bridge.midi import Note
 from triptych_bridge.midi_control import MidiControl
 from triptych_bridge.modes import MODES, Mode
 from triptych_bridge.ports import VIRTUAL
+from triptych_bridge.priority import advice
 from triptych_bridge.protocol import (
+    Command,
     Failed,
     Follow,
     Heard,
@@ -65,7 +70,7 @@ OWN = (
         "Tempo",
         "float",
         120.0,
-        "Of the bridge's own clock.",
+        "Of the bridge's own clock, or of the Link session.",
         minimum=SLOWEST,
         maximum=FASTEST,
         unit="bpm",
@@ -74,16 +79,25 @@ OWN = (
 )
 
 
+Source = Literal["internal", "midi", "link", "live"]
+_LEADS = {
+    "midi": "the DAW leads by MIDI clock",
+    "live": "Ableton Live leads",
+}
+
+
 @dataclass(frozen=True)
 class Status:
     """What a display shows; `bar` counts from 1, `beat` from 1 within the bar in quarter notes.
 
-    `late`: notes that came too late, and were not played; `restarts`: of the worker.
+    `clock`: whose beat it goes by; `late`: notes that came too late, and were not played;
+    `restarts`: of the worker; `advice`: what would let it keep time better, or empty.
     """
 
     output: str | None
     input: str | None
     mode: str
+    clock: Source
     state: State | None
     bar: int
     beat: float
@@ -92,12 +106,14 @@ class Status:
     restarts: int
     making: bool
     sentence: str
+    advice: str
 
 
 class Bridge:
     """Plays until `stop`; arguments are those of PlayerProcess and Maker.
 
-    `clock` is whose beat it goes by; `lead`: other programs follow ours by MIDI clock. On the
+    `clock` is whose beat it goes by, for "live" that of `live`; `lead`: other programs follow ours
+    by MIDI clock. On the
     bridge's thread, `changed` is called with the address and value of what has changed, `said` with
     each sentence for the user, and `moved` ten times a second; on another thread, `reported` with
     each report of the player. UserError where the ports cannot be opened.
@@ -107,11 +123,16 @@ class Bridge:
         self,
         output: str | None = VIRTUAL,
         input: str | None = VIRTUAL,
-        clock: Literal["internal", "midi"] = "internal",
+        clock: Source = "internal",
         lead: bool = False,
         command: Sequence[str] = COMMAND,
         echo: bool = False,
+        live: Live | None = None,
     ) -> None:
+        if clock == "link":
+            link.library()  # before anything is started
+        if (clock == "live") != (live is not None):
+            raise ValueError("the clock of Live needs Live, and no other does")
         self.clock = clock
         self.changed: Callable[[str, Any], None] = lambda place, value: None
         self.said: Callable[[str], None] = lambda sentence: None
@@ -133,10 +154,11 @@ class Bridge:
         self._mode = self._modes["off"]
         try:
             self.player = PlayerProcess(output, input, on_report=self._report, echo=echo)
-            self.player.send(Follow(clock, lead))
+            self.player.send(Follow("internal" if clock == "live" else clock, lead))
         except BaseException:
             self.maker.close()
             raise
+        self._leader = LiveClock(live, self._lead, self._tell) if live else None
         if self.midi.warning:
             self.say(self.midi.warning)
 
@@ -150,6 +172,8 @@ class Bridge:
                 self._guarded(self._todo.get(timeout=_TICK))
             if time.monotonic() - ticked >= _TICK:
                 ticked = time.monotonic()
+                if self._leader is not None:
+                    self._guarded(self._leader.poll)
                 if self.stage.playing:
                     self._guarded(self._mode.tick)
 
@@ -160,6 +184,9 @@ class Bridge:
     def close(self) -> None:
         """End what sounds, and the processes."""
         self._over.set()
+        if self._leader is not None:
+            with contextlib.suppress(UserError):  # the network may have gone
+                self._leader.close()
         self.player.close()
         self.maker.close()
 
@@ -191,10 +218,12 @@ class Bridge:
         if place == MODE:
             self._switch(value)
         elif place == TEMPO:
-            if self.clock == "midi":
-                raise UserError("the tempo comes from the DAW by MIDI clock: change it there.")
+            if self.clock in _LEADS:
+                raise UserError(f"{_LEADS[self.clock]}: change the tempo there.")
             self.player.send(Tempo(value))
         elif place == METRE:
+            if self.clock == "live":
+                raise UserError("Ableton Live leads: change the metre there.")
             self.player.send(Metre(*parse_metre(value)))
         self.settings.set(place, value)
         self._mode.changed(place)
@@ -268,6 +297,7 @@ class Bridge:
             output=ready.output if ready else None,
             input=ready.input if ready else None,
             mode=self._mode.label,
+            clock=self.clock,
             state=stage.state,
             bar=int(beat // stage.bar) + 1,
             beat=beat % stage.bar + 1,
@@ -276,6 +306,7 @@ class Bridge:
             restarts=self.maker.restarts,
             making=stage.waiting > 0,
             sentence=self.sentence,
+            advice="" if ready is None else advice(ready.priority),
         )
 
     # --------------------------------------------------------------------------------- inside
@@ -301,9 +332,19 @@ class Bridge:
         self._mode.begin(bar)
 
     def _move(self, transport: Transport) -> None:
-        if self.clock == "midi":
-            raise UserError("the DAW leads by MIDI clock: start and stop it there.")
+        if self.clock in _LEADS:
+            raise UserError(f"{_LEADS[self.clock]}: start and stop it there.")
+        if self.clock == "link" and transport.action == "locate":
+            raise UserError("Ableton Link shares no place in a song: start it, or stop it.")
         self.player.send(transport)
+
+    def _lead(self, command: Command) -> None:
+        """What Live tells, to the player; called on Live's threads."""
+        with contextlib.suppress(UserError):  # that the player has gone is told elsewhere
+            self.player.send(command)
+
+    def _tell(self, sentence: str) -> None:
+        self.post(lambda: self.say(sentence))
 
     def _ask(self, task: str, values: Mapping[str, Any], given: bytes | None) -> Request:
         def deliver(request: Request) -> None:

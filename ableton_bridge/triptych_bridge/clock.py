@@ -31,7 +31,10 @@ class Clock:
     """What every clock tells; a subclass moves `_time`, `_beat`, `_tempo` and `_playing`.
 
     `jumps` counts starts, stops and jumps: what was known of the beat's place no longer holds.
+    `patience` is how many seconds at most may lie between two calls of `poll`.
     """
+
+    patience = math.inf
 
     def __init__(self, tempo: float = 120.0, metre: tuple[int, int] = (4, 4)) -> None:
         self._time = 0.0  # of `_beat`

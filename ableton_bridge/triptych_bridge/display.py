@@ -7,9 +7,15 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from triptych_bridge.bridge import Status
+from triptych_bridge.bridge import Source, Status
 
 _EDGES = ("0.5", "1", "2", "3", "5")  # ms, of Lateness.histogram
+_CLOCKS: dict[Source, str] = {
+    "internal": "internal clock",
+    "midi": "MIDI clock",
+    "link": "Ableton Link",
+    "live": "Ableton Live's clock",
+}
 _WIDTH = 24  # characters of the longest bar
 
 
@@ -32,7 +38,9 @@ def drawn(status: Status, osc_port: int, watched: str | None) -> Panel:
     if state is not None:
         count, unit = state.metre
         tempo = f"{state.tempo:.1f} bpm" if state.valid else "no clock comes in"
-        row("tempo", f"{tempo}, {count}/{unit}, {state.source} clock")
+        row("tempo", f"{tempo}, {count}/{unit}, {_CLOCKS[status.clock]}")
+        if status.clock == "link":
+            row("Link", f"{state.peers} other programs" if state.peers else "nobody else yet")
         place = f"{status.bar}.{int(status.beat)}"
         row("place", place if state.playing else f"{place} (stopped)")
         row("notes", f"{status.held} held, {state.sounding} sounding, {state.pending} to come")
@@ -43,6 +51,8 @@ def drawn(status: Status, osc_port: int, watched: str | None) -> Panel:
     rows: list[Table | Text] = [table]
     if state is not None and state.lateness.count:
         rows += [Text(""), _histogram(status)]
+    if status.advice:
+        rows += [Text(""), Text(status.advice, style="dim")]
     if status.sentence:
         rows += [Text(""), Text(status.sentence)]
     return Panel(Group(*rows), title="Triptych", subtitle="Ctrl-C ends")

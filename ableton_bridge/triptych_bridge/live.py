@@ -22,7 +22,10 @@ from triptych_bridge.osc_client import Argument, Message, NoAnswer, OscClient, R
 
 OLDEST = 11  # the first Live whose clips have the note functions that AbletonOSC uses
 TEMPI = (20.0, 999.0)  # beats a minute that Live takes
-LISTENED = ("tempo", "is_playing", "beat")
+LISTENED = (
+    *("tempo", "is_playing", "beat", "current_song_time"),
+    *("signature_numerator", "signature_denominator"),
+)
 
 _CONFIRMATION = 1.5  # seconds that a change may take to show
 _SENDS = 4  # of an order that gets lost
@@ -140,10 +143,10 @@ class Live:
         self.achieve(what, lambda: self.song().playing == playing, (f"/live/song/{order}", ()))
 
     def listen(self, name: str, heard: Callable[[Any], None]) -> None:
-        """Have `heard(value)` called with "tempo", "is_playing" or "beat", now and on each change.
+        """Have `heard(value)` called with one of LISTENED, now and on each change.
 
-        It runs on the thread that reads the socket: it must be brief and ask nothing. Beats come up
-        to a tick (100 ms) late: fit to check a phase, not to keep time.
+        It runs on the thread that reads the socket: it must be brief and ask nothing. Beats and
+        the song's time come up to a tick (100 ms) late.
         """
         if name not in LISTENED:
             raise ValueError(f"{name!r} is none of {LISTENED}")

@@ -32,13 +32,12 @@ _END = 5.0  # seconds for what is under way
 class LiveOrders:
     """Obeys for `bridge`, with the values that are set there; `maker` does the tasks.
 
-    `tell` is called with an OSC address and a sentence, from the bridge's thread. UserError where
-    AbletonOSC's port is taken; Live itself may be started later.
+    `tell` is called with an OSC address and a sentence, from the bridge's thread. Live itself may
+    be started later.
     """
 
-    def __init__(self, bridge: Bridge, maker: Maker, live: Live | None = None) -> None:
-        self._bridge, self._maker = bridge, maker
-        self._live = live or Live()
+    def __init__(self, bridge: Bridge, maker: Maker, live: Live) -> None:
+        self._bridge, self._maker, self._live = bridge, maker, live
         self._clips = Clips(self._live)
         self.tell: Callable[..., None] = lambda address, *arguments: None
         self._given: tuple[Clip, str] | None = None  # the last clip and task
@@ -61,7 +60,6 @@ class LiveOrders:
         """End it, after what is under way."""
         self._todo.put(None)
         self._thread.join(_END)
-        self._live.close()
 
     def run(self, task: str) -> str:
         """Do a task on the selected clip; a sentence that says where the result is.

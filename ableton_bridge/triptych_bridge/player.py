@@ -7,7 +7,6 @@ It computes nothing, so that nothing can delay it: notes come ahead of time from
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import queue
 import signal
@@ -16,25 +15,21 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import IO, Any, Literal
+from typing import IO, Any
 
 from triptych.client import FrameError, read_frame, write_frame
 from triptych.errors import UserError, one_line
 from triptych_bridge import ports, protocol
 from triptych_bridge.clock import Clock, ClockMaster, ClockSlave, InternalClock
 from triptych_bridge.lateness import Lateness
+from triptych_bridge.link import LinkClock
 from triptych_bridge.midi import RESET, HeldNotes, Tokenizer
+from triptych_bridge.priority import Priority, hurry
 from triptych_bridge.scheduler import Scheduler
 
 _REPORT = 0.1  # seconds between two reports of the clock's state
 _LEAST = 1e-5  # seconds: waiting for less costs more
 _BACKLOG = 10_000  # reports that may wait for a parent that does not read
-_SWITCH = 1e-4  # seconds after which a thread lets another run
-_PRIORITY = 10  # of the real-time scheduler: above ordinary programs, below audio
-_NICE = -10
-
-
-Priority = Literal["real-time", "raised", "ordinary"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +51,7 @@ class Player:
         self._tell = tell
         self._internal = InternalClock()
         self._slave = ClockSlave()
+        self._link: LinkClock | None = None
         self._clock: Clock = self._internal
         self._master: ClockMaster | None = None
         self._scheduler = Scheduler(self._clock)
@@ -65,6 +61,7 @@ class Player:
         self._input: ports.Input | None = None
         self._echo = False
         self._reported = -1.0  # when the state was told last
+        self._polled = 0.0
         self._jumps: tuple[str, int] | None = None  # of the clock that was told of last
 
     def open(self, wanted: protocol.Open, priority: Priority = "ordinary") -> None:
@@ -89,6 +86,7 @@ class Player:
             while True:
                 now = time.perf_counter()
                 self._clock.poll(now)
+                self._polled = now
                 self._play(now)
                 self._report(now)
                 wait = self._next_time() - time.perf_counter()
@@ -108,6 +106,8 @@ class Player:
         stop = self._master.close(now) if self._master else []
         for message in [*(message for _, message in stop), *self._scheduler.panic()]:
             self._send(now, message)
+        if self._link:
+            self._link.close()
         if self._input:
             self._input.close()
         if self._output:
@@ -119,7 +119,8 @@ class Player:
 
     def _next_time(self) -> float:
         master = self._master.next_time() if self._master else float("inf")
-        return min(master, self._scheduler.next_time(), self._reported + _REPORT)
+        look = min(self._reported + _REPORT, self._polled + self._clock.patience)
+        return min(master, self._scheduler.next_time(), look)
 
     def _play(self, now: float) -> None:
         """Send what is due: clock before notes where both are due at one time."""
@@ -141,16 +142,18 @@ class Player:
         sent = time.perf_counter()
         self._lateness.add(sent - deadline)
         if self._echo:
-            self._tell(protocol.Sent(tuple(message), deadline, sent))
+            clock = self._clock
+            beat = clock.beat_at(deadline)
+            self._tell(protocol.Sent(tuple(message), deadline, sent, beat, clock.jumps))
 
     def _report(self, now: float) -> None:
         """Tell the clock's state, where it jumped or it is time to."""
-        source = "internal" if self._clock is self._internal else "midi"
-        jumps = (source, self._clock.jumps)
+        clock = self._clock
+        source = {self._internal: "internal", self._slave: "midi"}.get(clock, "link")
+        jumps = (source, clock.jumps)
         if jumps == self._jumps and now < self._reported + _REPORT:
             return
         self._reported, self._jumps = now, jumps
-        clock = self._clock
         self._tell(
             protocol.State(
                 time=now,
@@ -166,6 +169,7 @@ class Player:
                 dropped=self._scheduler.dropped,
                 lateness=self._lateness.summary(),
                 histogram=tuple(self._lateness.histogram()),
+                peers=self._link.peers if self._link else 0,
             )
         )
 
@@ -181,6 +185,8 @@ class Player:
                 self._listen(item)
             else:
                 self._obey(item)
+        except UserError as error:
+            self._tell(protocol.Failed(str(error)))
         except (TypeError, ValueError) as error:
             self._tell(protocol.Failed(f"the player does not understand: {one_line(error)}."))
 
@@ -208,9 +214,11 @@ class Player:
         elif isinstance(told, protocol.Transport):
             self._move(told, now if told.time is None else told.time)
         elif isinstance(told, protocol.Tempo):
-            self._internal.set_tempo(now if told.time is None else told.time, told.tempo)
+            clock = self._link or self._internal
+            clock.set_tempo(now if told.time is None else told.time, told.tempo)
         elif isinstance(told, protocol.Metre):
-            self._internal.metre = self._slave.metre = (told.count, told.unit)
+            for known in filter(None, (self._internal, self._slave, self._link)):
+                known.metre = (told.count, told.unit)
         elif isinstance(told, protocol.Follow):
             self._follow(told, now)
         elif isinstance(told, protocol.Measure):
@@ -224,6 +232,14 @@ class Player:
             raise ValueError("the ports are open already")
 
     def _move(self, told: protocol.Transport, at: float) -> None:
+        if self._link is not None:
+            if told.action in ("start", "continue"):
+                self._link.start(at)
+            elif told.action == "stop":
+                self._link.stop(at)
+            else:
+                raise ValueError(f"{told.action} is not for Link")
+            return
         clock = self._internal
         if told.action == "start":
             clock.start(at, told.beat or 0.0)
@@ -242,9 +258,16 @@ class Player:
         if self._master:
             for deadline, message in self._master.close(now):
                 self._send(deadline, message)
-        internal = told.source == "internal"
-        clock: Clock = self._internal if internal else self._slave
-        self._master = ClockMaster(self._internal) if internal and told.lead else None
+            self._master = None
+        before, self._link = self._link, None
+        if before:
+            before.close()
+        clock: Clock = self._internal
+        if told.source == "midi":
+            clock = self._slave
+        elif told.source == "link":
+            clock = self._link = LinkClock(self._internal.tempo, self._internal.metre)
+        self._master = ClockMaster(clock) if told.lead and clock is not self._slave else None
         if clock is not self._clock:
             self._clock = clock
             self._scheduler.follow(clock)
@@ -288,29 +311,6 @@ def _commands(source: IO[bytes], player: Player, tell: Callable[[protocol.Report
     player.inbox.put(None)
 
 
-def _hurry() -> Priority:
-    """Ask the system to run this thread before others, where it allows that."""
-    sys.setswitchinterval(_SWITCH)
-    gc.collect()
-    gc.freeze()
-    if sys.platform == "win32":
-        import ctypes
-
-        ctypes.windll.winmm.timeBeginPeriod(1)  # waits end within 1 ms instead of 16
-        kernel = ctypes.windll.kernel32
-        high = kernel.SetPriorityClass(kernel.GetCurrentProcess(), 0x80)
-        return "raised" if high else "ordinary"
-    with contextlib.suppress(OSError, AttributeError):
-        # Not for the threads to come, which can wait.
-        policy = os.SCHED_FIFO | os.SCHED_RESET_ON_FORK
-        os.sched_setscheduler(0, policy, os.sched_param(_PRIORITY))
-        return "real-time"
-    with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, 0, _NICE)
-        return "raised"
-    return "ordinary"
-
-
 def main() -> int:
     """Serve stdin and stdout; the exit code."""
     sink = os.fdopen(os.dup(1), "wb", buffering=0)
@@ -333,7 +333,7 @@ def main() -> int:
         told = protocol.command(body or b"{}")
         if not isinstance(told, protocol.Open):
             raise ValueError("the ports come first")
-        player.open(told, _hurry())
+        player.open(told, hurry())
     except (UserError, FrameError, ValueError) as error:
         reporter.tell(protocol.Failed(str(error)))
         reporter.close()

@@ -55,15 +55,18 @@ class Send:
 
 @dataclass(frozen=True)
 class Follow:
-    """Go by our own clock (which may lead others by MIDI clock), or by MIDI clock that comes in."""
+    """Go by our own clock, by MIDI clock that comes in, or by Ableton Link.
 
-    source: Literal["internal", "midi"]
+    All but MIDI clock may `lead` others by MIDI clock.
+    """
+
+    source: Literal["internal", "midi", "link"]
     lead: bool = False
 
 
 @dataclass(frozen=True)
 class Tempo:
-    """The tempo of our own clock in quarter notes a minute, from a time on."""
+    """The tempo of our own clock, or of the Link session, in quarter notes a minute."""
 
     tempo: float
     time: float | None = None
@@ -82,7 +85,8 @@ class Transport:
     """Move our own clock at a time.
 
     start: play from a beat (default 0); continue: play from where it stands; stop; locate: jump to
-    a beat; nudge: be on a beat without beginning anything anew.
+    a beat; nudge: be on a beat without beginning anything anew. A Link session only starts (with
+    its next bar) and stops.
     """
 
     action: Literal["start", "continue", "stop", "locate", "nudge"]
@@ -135,18 +139,24 @@ class Heard:
 
 @dataclass(frozen=True)
 class Sent:
-    """A message that went out, when it was to and when it did."""
+    """A message that went out, when it was to and when it did.
+
+    `beat` is the deadline's, `jumps` the clock's (see State).
+    """
 
     message: tuple[int, ...]
     deadline: float
     time: float
+    beat: float = 0.0
+    jumps: int = 0
 
 
 @dataclass(frozen=True)
 class State:
     """The clock at `time`, ten times a second and whenever it starts, stops or jumps.
 
-    `valid`: the tempo is known. `sounding`: notes; `pending`: events that wait; `dropped`: notes
+    `valid`: the tempo is known. `peers`: programs that share the beat by Link.
+    `sounding`: notes; `pending`: events that wait; `dropped`: notes
     that came too late to be played; `histogram`: counts of `Lateness.histogram`.
     """
 
@@ -163,6 +173,7 @@ class State:
     dropped: int
     lateness: Summary
     histogram: tuple[int, ...]
+    peers: int = 0
 
 
 Command = Open | Schedule | Send | Follow | Tempo | Metre | Transport | Panic | Measure | Close

@@ -528,7 +528,7 @@ def _bridge(words: list[str]) -> int:
     parser.add_argument("--input", metavar="PORT", help='a MIDI port; default: our own; "none"')
     parser.add_argument("--list-ports", action="store_true", help="print the MIDI ports and end")
     parser.add_argument("--mode", metavar="NAME", help="how to play, such as loop")
-    parser.add_argument("--clock", metavar="WHOSE", help="internal (default), or midi: the DAW's")
+    parser.add_argument("--clock", metavar="WHOSE", help="internal (default), midi, link or live")
     parser.add_argument(
         "--lead", action="store_true", default=None, help="send MIDI clock, for others to follow"
     )
@@ -544,6 +544,9 @@ def _bridge(words: list[str]) -> int:
     )
     parser.add_argument("--watch", type=Path, metavar="FOLDER", help="answer MIDI files put there")
     parser.add_argument("--task", metavar="NAME", help="that answers them; default: continue")
+    parser.add_argument(
+        "--record", type=Path, metavar="FOLDER", help="keep what is played there, as MIDI files"
+    )
     parser.add_argument("--live", action="store_true", default=None, help="work in Ableton Live")
     parser.add_argument(
         "--no-display", dest="display", action="store_false", default=None, help="lines only"

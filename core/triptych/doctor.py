@@ -48,6 +48,7 @@ def examine() -> list[Finding]:
         _providers,
         _bundles,
         _gimp,
+        _bridge,
         _folders,
         _training,
     )
@@ -186,6 +187,19 @@ def _bundles() -> Iterator[Finding]:
     if "style" not in tasks:
         said = f"no sound style bundle in {bundle.shipped_folder()}"
         yield Finding("bundles", said, wrong=True, mend=_ship_again())
+
+
+def _bridge() -> Iterator[Finding]:
+    """Whether the DAW bridge may have the priority that keeps its notes in time."""
+    if sys.platform != "linux" or not importlib.util.find_spec("triptych_bridge"):
+        return
+    from triptych_bridge import priority
+
+    if priority.allowed() == "real-time":
+        yield Finding("real-time priority", "yes: the bridge's notes are in time on a busy machine")
+    else:
+        said = "refused: the bridge's notes may be late on a busy machine; log in again afterwards"
+        yield Finding("real-time priority", said, mend=priority.MENDING)
 
 
 def _gimp() -> Iterator[Finding]:

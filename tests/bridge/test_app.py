@@ -131,9 +131,9 @@ def _note() -> list[Any]:
     ("words", "said"),
     [
         (["--mode", "lop"], "did you mean 'loop'"),
-        (["--clock", "sundial"], "choose internal or midi"),
+        (["--clock", "sundial"], "choose internal, midi, link or live"),
         (["--tempo", "fast"], "tempo must be a number"),
-        (["--tempo", "100", "--clock", "midi"], "comes from the DAW"),
+        (["--tempo", "100", "--clock", "midi"], "leads by MIDI clock: change the tempo there"),
         (["--set", "melody/bars"], "has no value"),
         (["--set", "melody/bars=0"], "bars must be from 1"),
         (["--feedback", "here"], "no HOST:PORT"),

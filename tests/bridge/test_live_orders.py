@@ -24,7 +24,8 @@ def test_a_clip_is_continued_beside_it_tried_again_and_taken_back(
     slots[0].clip.add_new_notes(NOTES)
     made = playing()
     maker = Maker(threads=None)
-    live = LiveOrders(made.bridge, maker, Live(port=double.port, reply_port=free_port))
+    connection = Live(port=double.port, reply_port=free_port)
+    live = LiveOrders(made.bridge, maker, connection)
     control = Control(made.bridge, orders=live.orders)
     live.tell = control.tell
 
@@ -51,4 +52,5 @@ def test_a_clip_is_continued_beside_it_tried_again_and_taken_back(
     assert len(slots[0].clip.notes) == len(NOTES)
     control.close()
     live.close()
+    connection.close()
     maker.close()

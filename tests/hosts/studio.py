@@ -210,7 +210,7 @@ class Ardour:
         return notes
 
 
-def until(true: Callable[[], object], what: str, seconds: float = 30) -> None:
+def until(true: Callable[[], object], what: str, seconds: float = 120) -> None:
     """Wait for something."""
     end = time.monotonic() + seconds
     while not true():

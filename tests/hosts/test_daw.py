@@ -1,7 +1,11 @@
-"""The bridge's player among real programs: JACK, FluidSynth and Ardour."""
+"""The bridge among real programs, JACK, FluidSynth and Ardour: its player, and the command."""
 
 from __future__ import annotations
 
+import os
+import re
+import signal
+import subprocess
 import sys
 import time
 import wave
@@ -11,27 +15,31 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from pythonosc.osc_message import OscMessage
+from pythonosc.udp_client import SimpleUDPClient
 
+from triptych.music import midi
 from triptych_bridge.handle import PlayerProcess
 from triptych_bridge.midi import Note
-from triptych_bridge.protocol import Follow, Sent, State
+from triptych_bridge.protocol import Follow, Heard, Sent, State
 
 if TYPE_CHECKING:
     from tests.hosts.studio import Ardour, Studio, Synth
 
 RATE, PERIOD = 48000, 256 / 48000  # seconds
 BEAT = 0.5  # seconds, in a new session of Ardour
-DRUMS, WOODBLOCK = 9, 76
+HITS = 8
+DRUMS, RIM, WOODBLOCK = 9, 37, 76
 
 
 class Bridge(PlayerProcess):
     """The player in the studio, and all that it reports."""
 
-    def __init__(self, studio: Studio) -> None:
+    def __init__(self, studio: Studio, name: str = "Triptych") -> None:
         self.told: list[Any] = []
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "executable", str(studio.python()))
-            super().__init__(on_report=self.told.append, echo=True)
+            super().__init__(name=name, on_report=self.told.append, echo=True)
 
     def sent(self, kind: int) -> list[Sent]:
         """The messages of this kind that went out."""
@@ -47,6 +55,44 @@ class Bridge(PlayerProcess):
                     return one
             time.sleep(0.005)
         raise AssertionError(f"not in {seconds} seconds: {self.state}")
+
+
+class Command:
+    """`triptych bridge` in the studio, and its OSC."""
+
+    def __init__(self, studio: Studio, *words: str) -> None:
+        given = [str(studio.python()), "-m", "triptych", "bridge", "--no-display", *words]
+        self.process = subprocess.Popen(
+            [*given, "--osc-port", "0"],
+            stdout=subprocess.PIPE,
+            stderr=studio.log,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        self.first = self.process.stdout.readline()
+        port = re.search(r"OSC: port (\d+)", self.first)
+        assert port, self.first + studio.said()
+        self.osc = SimpleUDPClient("127.0.0.1", int(port[1]), timeout=5)
+
+    def playing(self) -> bool:
+        """Whether it says that the song plays."""
+        self.osc.send_message("/triptych/state", [])
+        while data := self.osc.receive():
+            message = OscMessage(data)
+            if message.address == "/triptych/state" and message.params:
+                return bool(message.params[1])
+        raise AssertionError("the bridge does not answer")
+
+    def end(self) -> str:
+        """Press Ctrl-C; the rest of what it printed."""
+        # The process is the wrapper's child, as the machine numbers it.
+        wrapper = self.process.pid
+        child = Path(f"/proc/{wrapper}/task/{wrapper}/children").read_text().split()[0]
+        os.kill(int(child), signal.SIGINT)
+        try:
+            return self.process.communicate(timeout=30)[0]
+        finally:
+            self.process.kill()
 
 
 @pytest.fixture
@@ -134,6 +180,65 @@ def test_ardour_starts_and_stops_the_bridge(ardour: Ardour, follower: Bridge):
     follower.wait(lambda state: state.sounding == 1)
     ardour.tell("/transport_stop")
     assert follower.wait(lambda state: not state.playing).sounding == 0
+
+
+def test_the_command_plays_between_ardour_and_fluidsynth(
+    synth: Synth, ardour: Ardour, jack: Studio, tmp_path: Path
+):
+    """A drum machine is humanised, two bars later, in the time that Ardour's clock gives."""
+    takes, sound = tmp_path / "takes", tmp_path / "heard.wav"
+    takes.mkdir()
+    command = Command(jack, "--clock", "midi", "--mode", "humanise", "--record", str(takes))
+    drummer = Bridge(jack, "Drummer")
+    try:
+        for source in ("ardour:MIDI Clock out", "Drummer out:midi"):
+            jack.connect(source, "Triptych in:midi")
+        for target in ("ardour:gen/midi_in 1", synth.port, "Drummer in:midi"):
+            jack.connect("Triptych out:midi", target)
+        assert not command.playing()
+
+        def come_back(kind: int) -> int:
+            return sum(isinstance(t, Heard) and t.message[0] >> 4 == kind for t in drummer.told)
+
+        def take() -> np.ndarray:
+            drummer.told.clear()
+            for old in takes.iterdir():
+                old.unlink()
+            with synth.recorded(sound, 17), ardour.recording():
+                until(command.playing)
+                first = time.perf_counter() + 0.3
+                hits = [Note(first + i * BEAT, 0.1, RIM, 100, DRUMS) for i in range(HITS)]
+                drummer.play(hits, unit="seconds")
+                until(lambda: come_back(8) == HITS)
+            until(lambda: not command.playing())
+            assert come_back(9) == come_back(8) == HITS
+            until(lambda: list(takes.iterdir()))
+            (track,) = midi.load(*takes.iterdir()).tracks
+            recorded = ardour.recorded()
+            assert [(pitch, velocity) for _, pitch, velocity in recorded] == [
+                (note["pitch"], note["velocity"]) for note in track.notes
+            ]
+            assert len({velocity for *_, velocity in recorded}) > 1  # with feel
+            heard = np.array([at for at, *_ in recorded]) * BEAT
+            assert np.abs(np.diff(onsets(sound)) - np.diff(heard)).max() < 0.015
+            return heard - track.notes["start"] * BEAT
+
+        late = undisturbed(jack, take)
+        assert np.abs(late - np.median(late)).max() < PERIOD
+        assert abs(np.median(late)) < 2 * PERIOD
+    finally:
+        drummer.close()
+        said = command.end()
+    assert command.process.returncode == 0
+    assert not [line for line in said.splitlines() if "mistake" in line or "Traceback" in line]
+
+
+def until(true: Callable[[], object], seconds: float = 60) -> None:
+    """Wait for something."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.05)
 
 
 def onsets(path: Path) -> np.ndarray:

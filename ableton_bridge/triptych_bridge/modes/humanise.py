@@ -12,7 +12,7 @@ from triptych_bridge.scores import notes_of, score_of
 from triptych_bridge.stage import Stage
 
 _DELAY = 2  # bars: one is heard whole, and for one the model may think
-_LAST = 0.1  # seconds before its time at which a bar is played as it was heard, without feel
+_LAST = 0.25  # bars before its time at which a bar is played as it was heard, without feel
 _DRUMS = 9
 
 
@@ -45,7 +45,7 @@ class Humanise(Mode):
     def tick(self) -> None:
         """Ask for the bar that has ended; play those as they are that were not made in time."""
         stage = self.stage
-        soonest = stage.soonest + stage.beats(_LAST)
+        soonest = stage.soonest + _LAST * stage.bar
         for at, raw, request in [item for item in self._waiting if item[0] <= soonest]:
             request.cancel()
             self._drop(request)
