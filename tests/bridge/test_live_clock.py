@@ -83,12 +83,12 @@ def test_a_live_that_falls_silent_stops_the_song_and_what_is_no_number_is_nothin
     for wrong in ("x", None, float("nan"), float("inf"), 1e30):
         followed.live.place(wrong, 1.0)
         followed.live.tempo(wrong, 1.0)
-    assert not followed.clock.playing
+    assert [followed.clock.playing] == [False]
     followed.play(1.0, 3.0, 0.0, random.Random(0))
     followed.live.poll(3.5)
     assert followed.clock.playing
     followed.live.poll(5.0)
-    assert not followed.clock.playing
+    assert [followed.clock.playing] == [False]
     assert "does not tell any more" in followed.said[0]
 
 

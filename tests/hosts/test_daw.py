@@ -72,12 +72,14 @@ class Command:
         self.first = self.process.stdout.readline()
         port = re.search(r"OSC: port (\d+)", self.first)
         assert port, self.first + studio.said()
-        self.osc = SimpleUDPClient("127.0.0.1", int(port[1]), timeout=5)
+        self.port = int(port[1])
 
     def playing(self) -> bool:
         """Whether it says that the song plays."""
-        self.osc.send_message("/triptych/state", [])
-        while data := self.osc.receive():
+        # From a new port each time: the bridge tells whoever asked of what changes later, too.
+        osc = SimpleUDPClient("127.0.0.1", self.port, timeout=5)
+        osc.send_message("/triptych/state", [])
+        while data := osc.receive():
             message = OscMessage(data)
             if message.address == "/triptych/state" and message.params:
                 return bool(message.params[1])
@@ -188,14 +190,17 @@ def test_the_command_plays_between_ardour_and_fluidsynth(
     """A drum machine is humanised, two bars later, in the time that Ardour's clock gives."""
     takes, sound = tmp_path / "takes", tmp_path / "heard.wav"
     takes.mkdir()
-    command = Command(jack, "--clock", "midi", "--mode", "humanise", "--record", str(takes))
+    # All as loud, so that every beginning is heard.
+    words = ["--clock", "midi", "--mode", "humanise", "--set", "groove/velocity=no"]
+    command = Command(jack, *words, "--record", str(takes))
     drummer = Bridge(jack, "Drummer")
     try:
         for source in ("ardour:MIDI Clock out", "Drummer out:midi"):
             jack.connect(source, "Triptych in:midi")
         for target in ("ardour:gen/midi_in 1", synth.port, "Drummer in:midi"):
             jack.connect("Triptych out:midi", target)
-        assert not command.playing()
+        ardour.stop()
+        until(lambda: not command.playing())
 
         def come_back(kind: int) -> int:
             return sum(isinstance(t, Heard) and t.message[0] >> 4 == kind for t in drummer.told)
@@ -218,8 +223,8 @@ def test_the_command_plays_between_ardour_and_fluidsynth(
             assert [(pitch, velocity) for _, pitch, velocity in recorded] == [
                 (note["pitch"], note["velocity"]) for note in track.notes
             ]
-            assert len({velocity for *_, velocity in recorded}) > 1  # with feel
             heard = np.array([at for at, *_ in recorded]) * BEAT
+            assert np.abs(np.diff(heard) - BEAT).max() > 0.003  # with feel
             assert np.abs(np.diff(onsets(sound)) - np.diff(heard)).max() < 0.015
             return heard - track.notes["start"] * BEAT
 

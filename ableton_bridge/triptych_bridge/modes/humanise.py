@@ -32,9 +32,9 @@ class Humanise(Mode):
         self._waiting: list[tuple[float, list[Note], Request]] = []  # by when, what was heard
 
     def begin(self, bar: float) -> None:
-        """Listen from this bar line on."""
+        """Listen from the bar before this line on: it plays now, and may be a song's first."""
         self.end()
-        self._heard = bar
+        self._heard = bar - self.stage.bar
 
     def end(self) -> None:
         """No more is wanted."""
