@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(PHOTOGRAPH, folder / "photograph.jpg")
-        sections = [*style_sections(folder), drum_section(folder)]
+        sections = [*style_sections(folder), tune_section(folder), drum_section(folder)]
         taken = time.perf_counter() - begun
         count = sum(bool(figure.command) for section in sections for figure in section.figures)
         note = f"Triptych {__version__} made these {count} works in {taken:.0f} seconds."
@@ -131,45 +131,58 @@ def style_sections(folder: Path) -> list[Section]:
     return [Section("", "", [photograph], wide=True), styles, blend, strength, colour, sheet]
 
 
+def tune_section(folder: Path) -> Section:
+    """Runs `melody` and `continue` into `folder`; sounds are made where FluidSynth is found."""
+    made = Section("A tune", "Made note by note, in the key and metre that were asked for.")
+    words = ["melody", "--key", "D", "--metre", "6/8", "--seed", "1"]
+    title = "A jig in D"
+    made.figures.append(_score_figure(folder, "tune", title, "", words, ""))
+    title = "How it might go on"
+    made.figures.append(_score_figure(folder, "longer", title, "", ["continue"], "tune.mid"))
+    return made
+
+
 def drum_section(folder: Path) -> Section:
     """Runs the drum commands into `folder`; sounds are made where FluidSynth is found."""
-    from triptych.music import listen, midi, roll
-
     made = Section(
         "Drums", "A beat on the grid, as a drummer would play it; and a drum kit from a rhythm."
     )
     shutil.copyfile(BEAT, folder / "beat.mid")
-    roll.piano_roll(midi.load(BEAT)).save(folder / "beat.png")
-    heard = listen.fluidsynth() is not None and listen.soundfont() is not None
+    text = "On the grid, every hit as loud as the others."
     figures: list[tuple[str, str, str, list[str]]] = [
-        ("beat", "The beat", "On the grid, every hit as loud as the others.", [])
-    ]
-    figures += [
+        ("beat", "The beat", text, []),
         ("humanised", "With a drummer's feel", "", ["groove"]),
         ("funk", "Played as funk", "", ["groove", "--style", "funk", "--variation", "1"]),
         ("drumified", "A kit from the rhythm", "", ["drumify"]),
     ]
-    for name, title, text, words in figures:
-        sound, command = f"{name}.wav" if heard else "", ""
-        if words:
-            task, *options = words
-            _run(
-                task,
-                folder / "beat.mid",
-                folder / f"{name}.mid",
-                *options,
-                "--plot",
-                folder / f"{name}.png",
-            )
-            command = shlex.join(["triptych", task, "beat.mid", "-o", f"{name}.mid", *options])
-        if heard:
-            listen.render(midi.load(folder / f"{name}.mid"), folder / sound)
-        made.figures.append(Figure(f"{name}.png", title, text, command, sound=sound))
+    made.figures += [_score_figure(folder, *figure, "beat.mid") for figure in figures]
     return made
 
 
-def _run(task: str, source: Path, target: Path, *options: str | Path) -> None:
-    words = [task, str(source), "-o", str(target), *map(str, options), "--overwrite", "--quiet"]
+def _score_figure(
+    folder: Path, name: str, title: str, text: str, words: list[str], source: str
+) -> Figure:
+    """Runs the command `words` from the score `source` (or none), draws and plays what it makes."""
+    from triptych.music import listen, midi, roll
+
+    made, drawn, command, sound = f"{name}.mid", f"{name}.png", "", ""
+    if words:
+        task, *options = words
+        given = [source] if source else []
+        taken = folder / source if source else None
+        _run(task, taken, folder / made, *options, "--plot", folder / drawn)
+        command = shlex.join(["triptych", task, *given, "-o", made, *options])
+    else:
+        roll.piano_roll(midi.load(folder / made)).save(folder / drawn)
+    if listen.fluidsynth() is not None and listen.soundfont() is not None:
+        sound = f"{name}.wav"
+        listen.render(midi.load(folder / made), folder / sound)
+    return Figure(drawn, title, text, command, sound=sound)
+
+
+def _run(task: str, source: Path | None, target: Path, *options: str | Path) -> None:
+    given = [] if source is None else [str(source)]
+    words = [task, *given, "-o", str(target), *map(str, options), "--overwrite", "--quiet"]
     if cli.main(words):
         raise UserError(f"the demo stopped at {target.name}: `triptych doctor` may say why.")
     print(target)

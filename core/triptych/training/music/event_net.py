@@ -49,7 +49,7 @@ class Heads(nn.Module):
 class EventNet(nn.Module):
     """GRU over events. `step` is what runs: one event in, the context for the heads out."""
 
-    def __init__(self, width: int = 512, layers: int = 2, dropout: float = 0.1) -> None:
+    def __init__(self, width: int = 384, layers: int = 2, dropout: float = 0.1) -> None:
         super().__init__()
         self.events = nn.ModuleList(nn.Embedding(n, width) for n in FIELDS.values())
         self.state = nn.ModuleList(nn.Embedding(n, width) for n in STATE.values())

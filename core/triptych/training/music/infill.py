@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from triptych.training.music.score import (
 from triptych.training.music.score_data import Piece
 
 LONGEST_GAP = 128  # events
+GROUP = 8  # examples padded to the same length
 
 
 @dataclass
@@ -38,7 +39,7 @@ class InfillSettings:
 
     name: str = "infill"  # of the bundle
     rate: float = 1e-3
-    width: int = 320
+    width: int = 256
     layers: int = 3
     dropout: float = 0.1
     balance: float = 0.5  # 1 draws a collection by its notes, 0 each alike
@@ -54,7 +55,7 @@ class InfillRecipe(Recipe):
 
     def __init__(self, settings: InfillSettings | None = None) -> None:
         self.settings = settings or InfillSettings()
-        self.loop = LoopSettings(steps=30000, batch=32, warmup=300, ema=0.998, clip=1.0)
+        self.loop = LoopSettings(steps=30000, batch=16, warmup=300, ema=0.998, clip=1.0)
 
     def sources(self) -> list[data.Source]:
         return score_data.all_sources(data.data_root())
@@ -81,7 +82,7 @@ class InfillRecipe(Recipe):
         for index in indices:
             rng = np.random.default_rng((self.loop.seed, index))
             made.append(example(self.drawn(rng), rng))
-        return {k: t.to(device) for k, t in padded(made).items()}
+        return [{k: t.to(device) for k, t in group.items()} for group in grouped(made)]
 
     def loss(
         self, part: str, modules: Mapping[str, nn.Module], batch: Any, progress: float
@@ -94,7 +95,7 @@ class InfillRecipe(Recipe):
     def validate(self, net: nn.Module) -> dict[str, float]:
         """Nats per event in the gaps of the validation pieces, by field."""
         net.eval()
-        losses = _losses(net, padded(self.valid))
+        losses = _losses(net, grouped(self.valid))
         net.train()
         return {name: float(value) for name, value in losses.items()}
 
@@ -127,15 +128,17 @@ class InfillRecipe(Recipe):
         return export.write_bundle(folder, card, graphs(net), {})
 
 
-def _losses(net: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    wanted = batch["wanted"]
-    logits = net(
-        *(batch[k] for k in ("notes", "noted", "present", "asked", "before", "state", "offset")),
-        wanted[..., :4],
-        batch["place"],
-        batch["sounding"],
-    )
-    return field_losses(logits, wanted, batch["known"])
+def _losses(net: nn.Module, groups: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    made = []
+    for batch in groups:
+        wanted, use = batch["wanted"], batch["known"][..., 0] > 0
+        logits = net(
+            *(batch[k] for k in ("notes", "noted", "present", "asked", "before", "state")),
+            *(batch["offset"], wanted[..., :4], batch["place"], batch["sounding"], use),
+        )
+        made.append((*logits, wanted[use], batch["known"][use]))
+    *logits, wanted, known = (torch.cat(each) for each in zip(*made, strict=True))
+    return field_losses(logits, wanted, known)
 
 
 def gap(piece: Piece, rng: np.random.Generator) -> tuple[int, int, set[int], bool]:
@@ -194,6 +197,12 @@ def example(piece: Piece, rng: np.random.Generator) -> dict[str, np.ndarray]:
     made["present"] = np.ones(len(around), np.float32)
     made["asked"] = infilling.asked(parts)
     return made
+
+
+def grouped(examples: list[dict[str, np.ndarray]]) -> list[dict[str, Tensor]]:
+    """Examples as padded batches of `GROUP`, those of like size together: less is padding."""
+    ordered = sorted(examples, key=lambda e: len(e["before"]) + len(e["notes"]))
+    return [padded(ordered[i : i + GROUP]) for i in range(0, len(ordered), GROUP)]
 
 
 def padded(examples: list[dict[str, np.ndarray]]) -> dict[str, Tensor]:

@@ -56,7 +56,7 @@ class Layer(nn.Module):
 class InfillNet(nn.Module):
     """`read` the notes around the gap, then `step` through what fills it."""
 
-    def __init__(self, width: int = 320, layers: int = 3, dropout: float = 0.1) -> None:
+    def __init__(self, width: int = 256, layers: int = 3, dropout: float = 0.1) -> None:
         super().__init__()
         self.width = width
         self.noted = nn.ModuleList(nn.Embedding(n, width) for n in NOTED.values())
@@ -122,12 +122,16 @@ class InfillNet(nn.Module):
         chosen: Tensor,
         place: Tensor,
         sounding: Tensor,
+        use: Tensor,
     ) -> tuple[Tensor, ...]:
-        """Logits of every event of the gap, teacher-forced."""
+        """Logits (N x classes) of the N events of the gaps that `use` (B x T) marks.
+
+        Teacher-forced: `chosen` is what stood there.
+        """
         read = self.read(notes, noted, present, asked)
         memory = torch.zeros(2, len(before), self.width, device=before.device, dtype=read.dtype)
         context, _ = self.write(before, state, offset, asked, read, present, memory)
-        return self.heads(self.drop(context), chosen, place, sounding)
+        return self.heads(self.drop(context[use]), chosen[use], place[use], sounding[use])
 
 
 class Reader(nn.Module):

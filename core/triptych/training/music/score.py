@@ -30,7 +30,7 @@ class ScoreSettings:
 
     name: str = "score"  # of the bundle
     rate: float = 2e-3
-    width: int = 512
+    width: int = 384
     layers: int = 2
     dropout: float = 0.1
     length: int = 128  # events of an example
@@ -47,7 +47,7 @@ class ScoreRecipe(Recipe):
 
     def __init__(self, settings: ScoreSettings | None = None) -> None:
         self.settings = settings or ScoreSettings()
-        self.loop = LoopSettings(steps=30000, batch=64, warmup=200, ema=0.998, clip=1.0)
+        self.loop = LoopSettings(steps=30000, batch=32, warmup=200, ema=0.998, clip=1.0)
 
     def sources(self) -> list[data.Source]:
         return score_data.all_sources(data.data_root())
@@ -202,7 +202,7 @@ def field_losses(logits: Sequence[Tensor], wanted: Tensor, known: Tensor) -> dic
     for index, (name, made) in enumerate(zip(FIELDS, logits, strict=True)):
         use = known[..., index]
         each = F.cross_entropy(
-            made.flatten(0, 1).float(), wanted[..., index].flatten(), reduction="none"
+            made.flatten(0, -2).float(), wanted[..., index].flatten(), reduction="none"
         )
         losses[name] = (each * use.flatten()).sum() / use.sum().clamp(min=1)
     return losses

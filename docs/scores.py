@@ -1,0 +1,27 @@
+"""README's piano rolls: `python docs/scores.py`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PIL.Image import Dither
+
+from triptych.demo import BEAT
+from triptych.music.midi import load
+from triptych.music.roll import piano_roll
+from triptych.task import get_task
+
+HERE = Path(__file__).parent
+
+
+def main() -> None:
+    """Write docs/tune.png, docs/beat.png and docs/played.png."""
+    beat = load(BEAT)
+    played = get_task("groove").run(beat).made
+    tune = get_task("melody").run(key="D", metre="6/8", seed=1).made
+    for name, score in (("tune", tune), ("beat", beat), ("played", played)):
+        piano_roll(score).quantize(64, dither=Dither.NONE).save(HERE / f"{name}.png", optimize=True)
+
+
+if __name__ == "__main__":
+    main()
