@@ -263,8 +263,17 @@ def test_ten_thousand_packets_of_rubbish(session: Start, user: Path):
             made.do(lambda: None)  # as fast as it is taken
     made.set("melody/temperature", 1.0)
     controller.forget()
-    controller.send("/triptych/melody/temperature", 0.7)
-    assert controller.hear("/triptych/melody/temperature") == [pytest.approx(0.7)]
+    # While the last of the flood is worked off, more is dropped: as a musician does, try again.
+    for last in (False,) * 10 + (True,):
+        controller.send("/triptych/melody/temperature", 0.7)
+        try:
+            heard = controller.hear("/triptych/melody/temperature", 2.0)
+        except AssertionError:
+            if last:
+                raise
+        else:
+            break
+    assert heard == [pytest.approx(0.7)]
     assert made.bridge.player.alive
     path = made.bridge.midi.path
     if path.exists():
