@@ -70,8 +70,8 @@ class EventModel:
         """What the graph `step` is given beside the event, its state and the memory."""
         return {}
 
-    def around(self, tick: int) -> dict[str, np.ndarray]:
-        """What the graph `heads` is given beside the context and the fields, for a note there."""
+    def around(self, tick: int, part: int) -> dict[str, np.ndarray]:
+        """What `heads` is given beside the context and the fields, for a note there in a part."""
         return {}
 
     def feed(self, event: np.void) -> None:
@@ -165,7 +165,7 @@ class EventModel:
             "chosen": chosen,
             "place": np.array([place]),
         }
-        feeds |= self.around(self.tick + int(chosen[0, 0]))
+        feeds |= self.around(self.tick + int(chosen[0, 0]), int(chosen[0, 1]))
         made = self.engine.run(self.bundle.graph("heads"), feeds)[name]
         return np.asarray(made[0], np.float64)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from triptych.music import infilling
 from triptych.music.event_model import EventModel
-from triptych.music.events import Bars
+from triptych.music.events import EVENT, Bars
 
 
 @dataclass
@@ -38,17 +38,28 @@ class GapModel(EventModel):
         feeds: dict[str, np.ndarray] = {"notes": told, "offset": offset}
         feeds |= {"present": self._present, "asked": self._asked}
         self._read = self.engine.run(self.bundle.graph("read"), feeds)["known"]
+        self._beside = infilling.Surroundings(self.notes, self.parts)
+        self._written: list[np.void] = []
         super().__post_init__()
+
+    def feed(self, event: np.void) -> None:
+        """Take in an EVENT of the gap."""
+        self._written.append(event)
+        super().feed(event)
 
     def beside(self, tick: int) -> dict[str, np.ndarray]:
         """The place in the piece, what is asked, and what was read."""
-        return {
+        return self._beside.before(np.array([tick]), *self._so_far()) | {
             "offset": infilling.offsets(self.whole, np.array([tick]), self.first),
             "asked": self._asked,
             "read": self._read,
             "present": self._present,
         }
 
-    def around(self, tick: int) -> dict[str, np.ndarray]:
-        """What sounds there in the notes around the gap."""
-        return {"sounding": infilling.sounding(self.notes, np.array([tick]))}
+    def around(self, tick: int, part: int) -> dict[str, np.ndarray]:
+        """What sounds there, around the gap and in it, and the part's last pitch."""
+        return self._beside.at(np.array([tick]), *self._so_far(), np.array([part]))
+
+    def _so_far(self) -> tuple[np.ndarray, np.ndarray]:
+        written = np.array(self._written, EVENT)
+        return written, np.array([len(written)])

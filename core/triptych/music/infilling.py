@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
-from triptych.music.events import DURATIONS, FIELDS, PARTS, STATE, Bars
+from triptych.music.events import DURATIONS, FIELDS, LONGEST_STEP, PARTS, STATE, Bars
 
 NOTED = {
     "part": PARTS,
@@ -22,6 +23,16 @@ OFFSETS = BEFORE + AFTER + 1
 """Classes of a bar's distance from the gap's first bar: -8 to 23, cut off there."""
 
 MOST_NOTES = 256  # around a gap; of more, those farthest from it are left out
+
+WAITS = LONGEST_STEP + 2
+"""Classes of a wait in ticks: 0 to LONGEST_STEP, and one for longer or never."""
+NEAR = 2 * 128 + 2 * PARTS
+SOUNDING = 128 + PARTS
+NO_PITCH = 128
+_NEVER = 1 << 30
+_HALF = 24  # ticks of a half note
+
+Told = dict[str, np.ndarray]
 
 
 def offsets(bars: Bars, ticks: np.ndarray, first: int) -> np.ndarray:
@@ -52,11 +63,103 @@ def asked(parts: Iterable[int]) -> np.ndarray:
     return made
 
 
-def sounding(array: np.ndarray, ticks: np.ndarray) -> np.ndarray:
-    """Which pitches of EVENTs sound at each tick, T x 128 float32."""
+@dataclass(frozen=True)
+class Surroundings:
+    """What a writer can look up at any tick: the notes given around the gap and those it wrote.
+
+    `given` are EVENTs, `parts` are to be written. `counts` below says how many of the EVENTs
+    `written` (in order) are known at each tick.
+    """
+
+    given: np.ndarray
+    parts: frozenset[int]
+
+    def before(self, ticks: np.ndarray, written: np.ndarray, counts: np.ndarray) -> Told:
+        """What is told with the last event at each of T ticks.
+
+        `until` (T) and `ending` (T) are ticks to the next given note and to the next end of a note
+        in a part that is to be written; `near` (T x NEAR) marks the pitches given there and next,
+        the parts that are to be written and rest, and how long (in half notes) the others sound.
+        """
+        lasting = self._lasting(ticks, written, counts)
+        mine = asked(self.parts)
+        near = [
+            _pitches(self.given, _sounds(self.given, ticks)),
+            _pitches(self.given, self.given["tick"] == self._next(ticks)[:, None]),
+            mine * (lasting <= 0),
+            mine * lasting.clip(0, 2 * _HALF) / _HALF,
+        ]
+        ending = np.where(lasting > 0, lasting, _NEVER)[:, sorted(self.parts)].min(1)
+        return {
+            "until": self._until(ticks),
+            "ending": ending.clip(0, LONGEST_STEP + 1).astype(np.int64),
+            "near": np.concatenate(near, 1).astype(np.float32),
+        }
+
+    def at(
+        self, ticks: np.ndarray, written: np.ndarray, counts: np.ndarray, parts: np.ndarray
+    ) -> Told:
+        """What is told of each of T ticks where a note may begin in the part of `parts` (T).
+
+        `sounding` (T x SOUNDING) marks pitches, given or written, and the parts of those written;
+        `following` (T) is as `until`; `last` (T) the part's pitch before, NO_PITCH for none.
+        """
+        lasting = self._lasting(ticks, written, counts)
+        both = np.concatenate([self.given, written])
+        seen = np.concatenate(
+            [
+                np.ones((len(ticks), len(self.given)), bool),
+                np.arange(len(written)) < counts[:, None],
+            ],
+            1,
+        )
+        pitches = _pitches(both, seen & _sounds(both, ticks))
+        earlier = seen & (both["part"] == parts[:, None]) & (both["tick"] < ticks[:, None])
+        rank = np.where(earlier, both["tick"].astype(np.int64) * 128 + both["pitch"], -1)
+        last = np.full(len(ticks), NO_PITCH)
+        if len(both):
+            found = rank.max(1)
+            last = np.where(found >= 0, found % 128, NO_PITCH)
+        return {
+            "sounding": np.concatenate([pitches, lasting > 0], 1).astype(np.float32),
+            "following": self._until(ticks),
+            "last": last.astype(np.int64),
+        }
+
+    def _next(self, ticks: np.ndarray) -> np.ndarray:
+        """The tick of the first given note after each of these, or _NEVER."""
+        onsets = np.append(np.unique(self.given["tick"]), _NEVER)
+        found: np.ndarray = onsets[np.searchsorted(onsets, ticks, "right")]
+        return found
+
+    def _until(self, ticks: np.ndarray) -> np.ndarray:
+        return (self._next(ticks) - ticks).clip(0, LONGEST_STEP + 1).astype(np.int64)
+
+    def _lasting(self, ticks: np.ndarray, written: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """How many ticks more each part to be written sounds, T x PARTS; 0 or less: it rests."""
+        own = self.given[np.isin(self.given["part"], list(self.parts))]
+        made = np.zeros((len(ticks), PARTS), np.int64)
+        for notes, known in ((own, None), (written, counts)):
+            ends = (notes["tick"] + DURATIONS[notes["duration"]])[None] - ticks[:, None]
+            begun = notes["tick"] <= ticks[:, None]
+            if known is not None:
+                begun &= np.arange(len(notes)) < known[:, None]
+            for part in np.unique(notes["part"]):
+                mine = np.where(begun & (notes["part"] == part), ends, 0)
+                made[:, part] = np.maximum(made[:, part], mine.max(1))
+        return made
+
+
+def _sounds(array: np.ndarray, ticks: np.ndarray) -> np.ndarray:
+    """Which EVENTs sound at each tick, T x N."""
     ends = array["tick"] + DURATIONS[array["duration"]]
-    made = np.zeros((len(ticks), 128), np.float32)
-    on = (array["tick"] <= ticks[:, None]) & (ends > ticks[:, None])
-    rows, columns = np.nonzero(on)
+    made: np.ndarray = (array["tick"] <= ticks[:, None]) & (ends > ticks[:, None])
+    return made
+
+
+def _pitches(array: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """The pitches of the EVENTs chosen (T x N) for each tick, T x 128 float32."""
+    made = np.zeros((len(chosen), 128), np.float32)
+    rows, columns = np.nonzero(chosen)
     made[rows, array["pitch"][columns]] = 1
     return made

@@ -19,20 +19,18 @@ class Heads(nn.Module):
     """Logits of each field of the next event, given the context and the fields before it.
 
     `forward(context N x C, chosen N x 4, place N)`: `chosen` holds time, part, pitch and duration
-    (what is not drawn yet may be anything), `place` the place in the bar that `time` leads to. With
-    `sounding` a fourth input, N x 128, says which pitches of other parts sound there.
+    (what is not drawn yet may be anything), `place` the place in the bar that `time` leads to.
     """
 
-    def __init__(self, context: int, hidden: int, sounding: bool = False) -> None:
+    def __init__(self, context: int, hidden: int) -> None:
         super().__init__()
         self.enter = nn.ModuleDict({k: nn.Linear(context, hidden) for k in FIELDS})
         self.leave = nn.ModuleDict({k: nn.Linear(hidden, n) for k, n in FIELDS.items()})
         self.seen = nn.ModuleDict({k: nn.Embedding(FIELDS[k], hidden) for k in NAMES[:-1]})
         self.place = nn.Embedding(STATE["place"], hidden)
-        self.sounding = nn.Linear(128, hidden, bias=False) if sounding else None
 
     def forward(
-        self, context: Tensor, chosen: Tensor, place: Tensor, sounding: Tensor | None = None
+        self, context: Tensor, chosen: Tensor, place: Tensor, *told: Tensor
     ) -> tuple[Tensor, ...]:
         made, known = [], torch.zeros_like(self.enter["time"](context))
         for index, name in enumerate(NAMES):
@@ -41,9 +39,12 @@ class Heads(nn.Module):
                 known = known + self.seen[name](chosen[..., index])
             if name == "time":
                 known = known + self.place(place)
-                if self.sounding is not None:
-                    known = known + self.sounding(sounding)
+            known = known + self.learned(name, *told)
         return tuple(made)
+
+    def learned(self, name: str, *told: Tensor) -> Tensor | float:
+        """What a head of another kind is told (N x hidden) once the field `name` is drawn."""
+        return 0.0
 
 
 class EventNet(nn.Module):

@@ -134,7 +134,10 @@ def _losses(net: nn.Module, groups: Sequence[Mapping[str, Tensor]]) -> dict[str,
         wanted, use = batch["wanted"], batch["known"][..., 0] > 0
         logits = net(
             *(batch[k] for k in ("notes", "noted", "present", "asked", "before", "state")),
-            *(batch["offset"], wanted[..., :4], batch["place"], batch["sounding"], use),
+            *(batch[k] for k in ("offset", "until", "ending", "near")),
+            *(wanted[..., :4], batch["place"]),
+            *(batch[k] for k in ("sounding", "following", "last")),
+            use,
         )
         made.append((*logits, wanted[use], batch["known"][use]))
     *logits, wanted, known = (torch.cat(each) for each in zip(*made, strict=True))
@@ -191,7 +194,11 @@ def example(piece: Piece, rng: np.random.Generator) -> dict[str, np.ndarray]:
     made = inputs(target, low, piece, minor, length, ended=True, bars=inner)
     at = np.concatenate([[low], target["tick"]]).astype(np.int64)
     made["offset"] = infilling.offsets(piece.bars, at, first)
-    made["sounding"] = infilling.sounding(around, made.pop("ticks"))
+    beside = infilling.Surroundings(around, frozenset(parts))
+    counts = np.arange(length)
+    following = made.pop("ticks")
+    made |= beside.before(at, target, counts)
+    made |= beside.at(following, target, counts, made["wanted"][:, 1])
     made["notes"] = infilling.noted(around, piece.bars)
     made["noted"] = infilling.offsets(piece.bars, around["tick"].astype(np.int64), first)
     made["present"] = np.ones(len(around), np.float32)
@@ -241,6 +248,9 @@ def graphs(net: InfillNet) -> dict[str, export.GraphExport]:
             "event": classes((1,), list(FIELDS.values())),
             "state": classes((1,), list(STATE.values())),
             "offset": classes((1,), [infilling.OFFSETS])[..., 0],
+            "until": classes((1,), [infilling.WAITS])[..., 0],
+            "ending": classes((1,), [infilling.WAITS])[..., 0],
+            "near": (torch.rand(1, infilling.NEAR, generator=rng) < 0.03).float(),
             "asked": (torch.rand(1, PARTS, generator=rng) < 0.1).float(),
             "read": torch.randn(1, count, width, generator=rng),
             "present": torch.ones(1, count),
@@ -252,7 +262,9 @@ def graphs(net: InfillNet) -> dict[str, export.GraphExport]:
             "context": torch.randn(count, 2 * width, generator=rng) * 0.5,
             "chosen": classes((count,), list(FIELDS.values())[:-1]),
             "place": classes((count,), [STATE["place"]])[..., 0],
-            "sounding": (torch.rand(count, 128, generator=rng) < 0.03).float(),
+            "sounding": (torch.rand(count, infilling.SOUNDING, generator=rng) < 0.03).float(),
+            "following": classes((count,), [infilling.WAITS])[..., 0],
+            "last": classes((count,), [infilling.NO_PITCH + 1])[..., 0],
         }
 
     free = {k: {1: "notes"} for k in ("notes", "offset", "present", "known")}
@@ -271,7 +283,7 @@ def graphs(net: InfillNet) -> dict[str, export.GraphExport]:
             net.heads,
             draws(2),
             list(FIELDS),
-            {k: {0: "n"} for k in ("context", "chosen", "place", "sounding", *FIELDS)},
+            {k: {0: "n"} for k in (*draws(1), *FIELDS)},
             [draws(1), draws(3), draws(8)],
         ),
     }

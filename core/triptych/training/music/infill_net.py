@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from triptych.music.events import FIELDS, PARTS, STATE
-from triptych.music.infilling import NOTED, OFFSETS
+from triptych.music.infilling import NEAR, NO_PITCH, NOTED, OFFSETS, SOUNDING, WAITS
 from triptych.training.music.event_net import Heads
 
 _HEADS = 8
@@ -53,6 +53,27 @@ class Layer(nn.Module):
         return notes + self.drop(self.feed(self.between(notes)))
 
 
+class InfillHeads(Heads):
+    """Heads that are told what stands at the tick where the note may begin.
+
+    `forward(context, chosen, place, sounding, following, last)`, see `infilling.Surroundings.at`;
+    `last` counts from the pitch on, when the part is drawn.
+    """
+
+    def __init__(self, context: int, hidden: int) -> None:
+        super().__init__(context, hidden)
+        self.sounding = nn.Linear(SOUNDING, hidden, bias=False)
+        self.following = nn.Embedding(WAITS, hidden)
+        self.last = nn.Embedding(NO_PITCH + 1, hidden)
+
+    def learned(self, name: str, *told: Tensor) -> Tensor | float:
+        """What sounds and follows there, then the part's last pitch."""
+        sounding, following, last = told
+        if name == "time":
+            return self.sounding(sounding) + self.following(following)
+        return self.last(last) if name == "part" else 0.0
+
+
 class InfillNet(nn.Module):
     """`read` the notes around the gap, then `step` through what fills it."""
 
@@ -64,6 +85,8 @@ class InfillNet(nn.Module):
         self.state = nn.ModuleList(nn.Embedding(n, width) for n in STATE.values())
         self.offset = nn.Embedding(OFFSETS, width)  # of bars, for reader and writer alike
         self.asked = nn.Linear(PARTS, width)
+        self.until, self.ending = nn.Embedding(WAITS, width), nn.Embedding(WAITS, width)
+        self.near = nn.Linear(NEAR, width, bias=False)
         self.layers = nn.ModuleList(Layer(width, dropout) for _ in range(layers))
         self.leave = nn.LayerNorm(width)
         self.enter = nn.Sequential(nn.GELU(), nn.Linear(width, width))
@@ -71,8 +94,9 @@ class InfillNet(nn.Module):
         self.look = Attention(width)
         self.second = nn.GRU(2 * width, width, batch_first=True)
         self.drop = nn.Dropout(dropout)
-        self.heads = Heads(2 * width, width, sounding=True)
-        for table in [*self.noted, *self.events, *self.state, self.offset]:
+        self.heads = InfillHeads(2 * width, width)
+        tables = [*self.noted, *self.events, *self.state, self.offset, self.until, self.ending]
+        for table in tables:
             nn.init.normal_(table.weight, std=0.3)
 
     def read(self, notes: Tensor, offset: Tensor, present: Tensor, asked: Tensor) -> Tensor:
@@ -93,6 +117,9 @@ class InfillNet(nn.Module):
         event: Tensor,
         state: Tensor,
         offset: Tensor,
+        until: Tensor,
+        ending: Tensor,
+        near: Tensor,
         asked: Tensor,
         read: Tensor,
         present: Tensor,
@@ -100,11 +127,13 @@ class InfillNet(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """The context for the heads (B x T x 2C) after events B x T x 5, and the memory 2 x B x C.
 
-        `state` B x T x 7 and `offset` B x T hold at each event.
+        `state` B x T x 7, `offset` B x T, and `until`, `ending` (B x T) and `near` (B x T x NEAR)
+        hold at each event (see `infilling.Surroundings.before`).
         """
         parts = [table(event[..., i]) for i, table in enumerate(self.events)]
         parts += [table(state[..., i]) for i, table in enumerate(self.state)]
-        here = torch.stack(parts).sum(0) + self.offset(offset) + self.asked(asked)[:, None]
+        parts += [self.offset(offset), self.until(until), self.ending(ending), self.near(near)]
+        here = torch.stack(parts).sum(0) + self.asked(asked)[:, None]
         made, one = self.first(self.drop(self.enter(here)), memory[:1])
         found = self.look(made, read, present)
         after, two = self.second(torch.cat([made, found], 2), memory[1:])
@@ -119,9 +148,14 @@ class InfillNet(nn.Module):
         before: Tensor,
         state: Tensor,
         offset: Tensor,
+        until: Tensor,
+        ending: Tensor,
+        near: Tensor,
         chosen: Tensor,
         place: Tensor,
         sounding: Tensor,
+        following: Tensor,
+        last: Tensor,
         use: Tensor,
     ) -> tuple[Tensor, ...]:
         """Logits (N x classes) of the N events of the gaps that `use` (B x T) marks.
@@ -130,8 +164,10 @@ class InfillNet(nn.Module):
         """
         read = self.read(notes, noted, present, asked)
         memory = torch.zeros(2, len(before), self.width, device=before.device, dtype=read.dtype)
-        context, _ = self.write(before, state, offset, asked, read, present, memory)
-        return self.heads(self.drop(context[use]), chosen[use], place[use], sounding[use])
+        told = (before, state, offset, until, ending, near)
+        context, _ = self.write(*told, asked, read, present, memory)
+        made = (each[use] for each in (chosen, place, sounding, following, last))
+        return self.heads(self.drop(context[use]), *made)
 
 
 class Reader(nn.Module):
@@ -157,12 +193,14 @@ class Writer(nn.Module):
         event: Tensor,
         state: Tensor,
         offset: Tensor,
+        until: Tensor,
+        ending: Tensor,
+        near: Tensor,
         asked: Tensor,
         read: Tensor,
         present: Tensor,
         memory: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        context, memory = self.net.write(
-            event[:, None], state[:, None], offset[:, None], asked, read, present, memory
-        )
+        told = [each[:, None] for each in (event, state, offset, until, ending, near)]
+        context, memory = self.net.write(*told, asked, read, present, memory)  # type: ignore[call-arg]
         return context[:, 0], memory
