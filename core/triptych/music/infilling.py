@@ -129,11 +129,10 @@ class Surroundings:
     def _next(self, ticks: np.ndarray) -> np.ndarray:
         """The tick of the first given note after each of these, or _NEVER."""
         onsets = np.append(np.unique(self.given["tick"]), _NEVER)
-        found: np.ndarray = onsets[np.searchsorted(onsets, ticks, "right")]
-        return found
+        return np.asarray(onsets[np.searchsorted(onsets, ticks, "right")])
 
     def _until(self, ticks: np.ndarray) -> np.ndarray:
-        return (self._next(ticks) - ticks).clip(0, LONGEST_STEP + 1).astype(np.int64)
+        return np.minimum(self._next(ticks) - ticks, LONGEST_STEP + 1).astype(np.int64)
 
     def _lasting(self, ticks: np.ndarray, written: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """How many ticks more each part to be written sounds, T x PARTS; 0 or less: it rests."""
