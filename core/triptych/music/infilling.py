@@ -132,7 +132,7 @@ class Surroundings:
         return np.asarray(onsets[np.searchsorted(onsets, ticks, "right")])
 
     def _until(self, ticks: np.ndarray) -> np.ndarray:
-        return np.minimum(self._next(ticks) - ticks, LONGEST_STEP + 1).astype(np.int64)
+        return np.asarray(np.minimum(self._next(ticks) - ticks, LONGEST_STEP + 1), np.int64)
 
     def _lasting(self, ticks: np.ndarray, written: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """How many ticks more each part to be written sounds, T x PARTS; 0 or less: it rests."""
