@@ -21,10 +21,10 @@ from triptych.music.theory import Key, parse_key
 from triptych.task import Choice, Parameter, Result, Task
 
 _SPAN = 4  # bars that are written at a time where all is to be written
-_CHOIR = tuple(events.part_of(52, voice) for voice in range(4))
-# From the voices' usual compass (Piston, Harmony, ch. 2), in MIDI pitches.
-_COMPASS = {_CHOIR[1]: (53, 74), _CHOIR[2]: (47, 69), _CHOIR[3]: (38, 62)}
+_FOUR = {"chorale": 52, "hymn": 0}  # programs: choir and, as hymnals are played, piano
 _VOICES = ("Soprano", "Alto", "Tenor", "Bass")
+# The lower voices' usual compass (Piston, Harmony, ch. 2), in MIDI pitches.
+_COMPASS = ((53, 74), (47, 69), (38, 62))
 _BANDS: dict[str, tuple[str, dict[int, tuple[str, int]]]] = {
     "piano": ("art song", {0: ("Piano", 0)}),
     "strings": (
@@ -73,14 +73,15 @@ def harmonise(given: Score, job: Job, engine: Engine, **values: Any) -> Result:
     melody = melody_of(given, values["track"])
     lowest = int(melody.notes["pitch"].min())
     lead = Track(melody.notes, _VOICES[0], melody.program, other=melody.other)
-    writer = _Writer(given, [lead], [_CHOIR[0]], model, engine, values)
+    four = [events.part_of(_FOUR[values["collection"]], voice) for voice in range(4)]
+    writer = _Writer(given, [lead], four[:1], model, engine, values)
     compass = {}
-    for part, (low, high) in _COMPASS.items():  # the voices keep below a melody that lies low
+    for part, (low, high) in zip(four[1:], _COMPASS, strict=True):  # below a melody that lies low
         down = 12 * max(0, math.ceil((high - 7 - lowest) / 12))
         compass[part] = (max(low - down, 0), high - down)
     tracks = [lead]
     made = writer.write_all(compass, job, values["seed"], alone=True)
-    for part, name in zip(_CHOIR[1:], _VOICES[1:], strict=True):
+    for part, name in zip(four[1:], _VOICES[1:], strict=True):
         notes = writer.notes(made, part, _velocity(melody), 1)
         tracks.append(Track(notes, name, melody.program))
     return Result(given.with_tracks(tracks), [model.used])
