@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from triptych.engine import Engine
 from triptych.errors import UserError
+from triptych.music.events import EVENT
 from triptych.music.fill import ACCOMPANY, HARMONISE, INFILL
 from triptych.music.score import Score, Track, notes
 from triptych.music.theory import parse_key
+from triptych.music.voice_leading import led
 from triptych.task import Task
 from triptych.training.loop import Run
 from triptych.training.music.infill import InfillRecipe, InfillSettings
@@ -142,3 +144,41 @@ def test_what_cannot_be_is_one_sentence(
 ) -> None:
     with pytest.raises(UserError, match=said):
         made(task, given_, **values)
+
+
+@given(
+    pitches=st.lists(st.integers(40, 80), min_size=8, max_size=8),
+    allowed=st.sets(st.integers(30, 90)),
+    part=st.integers(0, 3),
+)
+def test_voices_lead_well_where_they_can(pitches: list[int], allowed: set[int], part: int):
+    written = np.zeros(8, EVENT)
+    written["tick"], written["part"] = [0] * 4 + [12] * 4, [0, 1, 2, 3] * 2
+    written["pitch"], written["duration"] = pitches, 11  # quarter notes
+    own = pitches[part]
+    written = written[(written["tick"] == 0) | (written["part"] != part)]
+    mask = np.isin(np.arange(128), list(allowed))
+    found = set(np.flatnonzero(led(mask, part, 12, written, range(4))).tolist())
+    assert found <= allowed
+    assert bool(found) == bool(allowed)
+    now = {voice: pitches[4 + voice] for voice in range(4) if voice != part}
+    within = {
+        p for p in allowed if all(p <= q if voice < part else p >= q for voice, q in now.items())
+    }
+    assert not within or found <= within
+    parallel = {
+        p
+        for p in allowed
+        for voice, q in now.items()
+        if p != own and q != pitches[voice]
+        if (q - p) % 12 == (pitches[voice] - own) % 12 in (0, 7)
+    }
+    assert not within - parallel or not found & parallel
+
+
+def test_harmony_lasts_as_long_as_the_melody():
+    tune = Track(notes([(float(i), 1.0, 67 + i % 5, 90) for i in range(16)]))
+    for track in made(HARMONISE, Score((tune,)), seed=3).tracks[1:]:
+        ends = track.notes["start"] + track.notes["duration"]
+        assert np.allclose(ends[:-1], track.notes["start"][1:])
+        assert ends[-1] == 16

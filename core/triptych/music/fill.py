@@ -74,7 +74,7 @@ def harmonise(given: Score, job: Job, engine: Engine, **values: Any) -> Result:
     lowest = int(melody.notes["pitch"].min())
     lead = Track(melody.notes, _VOICES[0], melody.program, other=melody.other)
     four = [events.part_of(_FOUR[values["collection"]], voice) for voice in range(4)]
-    writer = _Writer(given, [lead], four[:1], model, engine, values)
+    writer = _Writer(given, [lead], four[:1], model, engine, values, four)
     compass = {}
     for part, (low, high) in zip(four[1:], _COMPASS, strict=True):  # below a melody that lies low
         down = 12 * max(0, math.ceil((high - 7 - lowest) / 12))
@@ -82,7 +82,7 @@ def harmonise(given: Score, job: Job, engine: Engine, **values: Any) -> Result:
     tracks = [lead]
     made = writer.write_all(compass, job, values["seed"], alone=True)
     for part, name in zip(four[1:], _VOICES[1:], strict=True):
-        notes = writer.notes(made, part, _velocity(melody), 1)
+        notes = _sung(writer.notes(made, part, _velocity(melody), 1), melody)
         tracks.append(Track(notes, name, melody.program))
     return Result(given.with_tracks(tracks), [model.used])
 
@@ -120,7 +120,9 @@ class _Writer:
         model: bundle.Bundle,
         engine: Engine,
         values: Mapping[str, Any],
+        voices: Sequence[int] = (),
     ) -> None:
+        self.voices = tuple(voices)
         self.whole, self.model, self.engine, self.values = whole, model, engine, values
         self.key: Key = parse_key(values["key"]) if values["key"] else events.key_of(whole)
         self.shift = events.shift_to_c(self.key)
@@ -151,6 +153,7 @@ class _Writer:
             first=first,
             notes=self.around,
             parts=parts,
+            voices=self.voices,
         )
         low, high = starts[0] / TICKS, starts[-1] / TICKS
         origin = low if "first_bar" in values else 0.0  # what a gap's chords are meant for
@@ -176,6 +179,20 @@ class _Writer:
         found = events.notes_of(made[made["part"] == part], 0 if part == DRUMS else self.shift)
         found["velocity"] = velocity
         return found if part == DRUMS else thinned(found, voices)
+
+
+def _sung(notes: np.ndarray, melody: Track) -> np.ndarray:
+    """A voice that holds its notes to its next one while the melody sounds."""
+    notes = notes.copy()
+    ends = melody.notes["start"] + melody.notes["duration"]
+    for index, note in enumerate(notes):
+        until = notes["start"][index + 1] if index + 1 < len(notes) else melody.end
+        end = float(note["start"] + note["duration"])
+        for start, stop in zip(melody.notes["start"], ends, strict=True):
+            if start <= end + 1e-6 and stop > end:
+                end = float(stop)
+        notes["duration"][index] = max(min(end, until) - note["start"], note["duration"])
+    return notes
 
 
 def melody_of(score: Score, number: int) -> Track:

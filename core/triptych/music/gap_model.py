@@ -7,21 +7,25 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from triptych.music import infilling
+from triptych.music.constraints import Constraints
 from triptych.music.event_model import EventModel
 from triptych.music.events import EVENT, Bars
+from triptych.music.voice_leading import led
 
 
 @dataclass
 class GapModel(EventModel):
     """A stream into the gap of `bars` (the gap's own), whose first is the bar `first` of `whole`.
 
-    `notes` are the EVENTs around it, as the model has them; `parts` are to be written.
+    `notes` are the EVENTs around it, as the model has them; `parts` are to be written. `voices`,
+    if any, are parts from high to low that go by the rules of `voice_leading`.
     """
 
     whole: Bars = field(kw_only=True)
     first: int = field(kw_only=True)
     notes: np.ndarray = field(kw_only=True)
     parts: frozenset[int] = field(kw_only=True)
+    voices: tuple[int, ...] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
         self.tick = int(self.bars.starts[0])
@@ -59,6 +63,14 @@ class GapModel(EventModel):
     def around(self, tick: int, part: int) -> dict[str, np.ndarray]:
         """What sounds there, around the gap and in it, and the part's last pitch."""
         return self._beside.at(np.array([tick]), *self._so_far(), np.array([part]))
+
+    def _choices(self, wishes: Constraints, tick: int, before: np.ndarray) -> dict[int, np.ndarray]:
+        found = super()._choices(wishes, tick, before)
+        if self.voices:
+            notes = np.concatenate([self.notes, before])
+            for part, allowed in found.items():
+                found[part] = led(allowed, part, tick, notes, self.voices)
+        return found
 
     def _so_far(self) -> tuple[np.ndarray, np.ndarray]:
         written = np.array(self._written, EVENT)

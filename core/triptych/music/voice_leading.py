@@ -1,0 +1,59 @@
+"""Rules of part writing for voices that sing together (Piston, Harmony, ch. 2 and 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from triptych.music.events import DURATIONS
+
+_PERFECT = (0, 7)  # octaves and unisons, fifths: not twice in a row between the same voices
+
+
+def led(
+    allowed: np.ndarray, part: int, tick: int, notes: np.ndarray, voices: Sequence[int]
+) -> np.ndarray:
+    """Of the pitches `allowed` (128 booleans) for a note of `part` at `tick`, those that lead well.
+
+    `voices` are all parts from the highest to the lowest, `notes` their EVENTs so far. A voice
+    keeps between its neighbours and within an octave and a fifth of where it was, and does not move
+    in parallel fifths or octaves with one that moves at this tick. Where no pitch is left, the last
+    of these rules that leaves any is the last that is kept.
+    """
+    place = voices.index(part)
+    pitches = np.arange(128)
+    own = _before(notes, part, tick)
+    between = np.ones(128, bool)
+    parallel = np.zeros(128, bool)
+    for other, voice in enumerate(voices):
+        now = _sounding(notes, voice, tick)
+        if other == place or now is None:
+            continue
+        between &= pitches <= now if other < place else pitches >= now
+        earlier = _before(notes, voice, tick)
+        if own is None or earlier is None or earlier == now:
+            continue
+        interval = (earlier - own) % 12
+        if interval in _PERFECT:
+            parallel |= (pitches != own) & ((now - pitches) % 12 == interval)
+    rules = [between, ~parallel]
+    if own is not None:
+        rules.append(abs(pitches - own) <= 19)
+    for rule in rules:
+        if (allowed & rule).any():
+            allowed = allowed & rule
+    return allowed
+
+
+def _sounding(notes: np.ndarray, part: int, tick: int) -> int | None:
+    """The pitch of a part at a tick."""
+    on = (notes["part"] == part) & (notes["tick"] <= tick)
+    found = notes[on & (notes["tick"] + DURATIONS[notes["duration"]] > tick)]
+    return int(found["pitch"][-1]) if len(found) else None
+
+
+def _before(notes: np.ndarray, part: int, tick: int) -> int | None:
+    """The pitch of a part's last note before a tick."""
+    found = notes[(notes["part"] == part) & (notes["tick"] < tick)]
+    return int(found["pitch"][np.argmax(found["tick"])]) if len(found) else None
