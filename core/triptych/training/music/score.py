@@ -23,6 +23,8 @@ from triptych.training.music import score_data
 from triptych.training.music.event_net import EventNet, Step
 from triptych.training.music.score_data import Piece
 
+_ALONE = 0.35  # of the examples are of one part alone
+
 
 @dataclass
 class ScoreSettings:
@@ -40,7 +42,8 @@ class ScoreSettings:
 class ScoreRecipe(Recipe):
     """Teacher-forced next-event prediction; each example begins at a random bar of a piece.
 
-    Every window is transposed to C major or A minor by its own notes, since pieces modulate.
+    Some are of one part alone. Every window is transposed to C major or A minor by its own notes,
+    since pieces modulate.
     """
 
     name = "score"
@@ -219,6 +222,8 @@ def example(piece: Piece, length: int, rng: np.random.Generator) -> dict[str, np
     `before` (T x 5) and `wanted` (T x 5) are classes, `state` (T x 7) what holds after `before`,
     `place` (T) the place in the bar of `wanted`, `known` (T x 5) 1 where `wanted` means something.
     """
+    if rng.random() < _ALONE:
+        piece = one_part(piece, rng)
     low = _first_bar(piece, length, rng)
     start = int(piece.bars.starts[low])
     array = piece.events[np.searchsorted(piece.events["tick"], start) :]
@@ -226,6 +231,21 @@ def example(piece: Piece, length: int, rng: np.random.Generator) -> dict[str, np
     array = array[: length - 1 if whole else length]
     shift, minor = home(array, piece.minor)
     return inputs(transposed(array, shift), start, piece, minor, length, ended=whole)
+
+
+def one_part(piece: Piece, rng: np.random.Generator) -> Piece:
+    """One of a piece's parts alone, mostly the highest: the tune, as `melody` is asked for one.
+
+    A part of a few notes is not a tune: then the piece stays whole.
+    """
+    pitched = piece.events[piece.events["part"] != events.DRUMS]
+    parts = np.unique(pitched["part"])
+    if len(parts) < 2:
+        return piece
+    heights = [pitched["pitch"][pitched["part"] == part].mean() for part in parts]
+    chosen = parts[np.argmax(heights)] if rng.random() < 0.7 else rng.choice(parts)
+    alone = piece.events[piece.events["part"] == chosen]
+    return dataclasses.replace(piece, events=alone) if len(alone) >= 16 else piece
 
 
 def _first_bar(piece: Piece, length: int, rng: np.random.Generator) -> int:
