@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -288,7 +289,15 @@ _TRACK = Parameter(
     minimum=0,
     maximum=999,
 )
-_DRAWN = (*(p for p in SHARED if p.name not in ("swing", "model", "collection")), _MODEL)
+_CAREFUL = {"temperature": 0.8, "top_p": 0.9}  # what is added must fit, more than surprise
+_DRAWN = (
+    *(
+        dataclasses.replace(p, default=_CAREFUL.get(p.name, p.default))
+        for p in SHARED
+        if p.name not in ("swing", "model", "collection")
+    ),
+    _MODEL,
+)
 _COLLECTION = next(p for p in SHARED if p.name == "collection")
 
 INFILL = Task(
