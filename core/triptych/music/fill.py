@@ -16,6 +16,7 @@ from triptych.music import events
 from triptych.music.event_model import Sampling, generate, thinned
 from triptych.music.events import COLLECTIONS, DRUMS, EVENT, TICKS, Bars
 from triptych.music.gap_model import GapModel
+from triptych.music.groove import DRUMIFY
 from triptych.music.melody import SHARED, told, wishes
 from triptych.music.score import Score, Track
 from triptych.music.theory import Key, parse_key
@@ -26,18 +27,22 @@ _FOUR = {"chorale": 52, "hymn": 0}  # programs: choir and, as hymnals are played
 _VOICES = ("Soprano", "Alto", "Tenor", "Bass")
 # The lower voices' usual compass (Piston, Harmony, ch. 2), in MIDI pitches.
 _COMPASS = ((53, 74), (47, 69), (38, 62))
-_BANDS: dict[str, tuple[str, dict[int, tuple[str, int]]]] = {
-    "piano": ("art song", {0: ("Piano", 0)}),
+_BANDS: dict[str, tuple[str, dict[int, tuple[str, int, int, int]]]] = {
+    "piano": ("art song", {0: ("Piano", 0, 31, 127)}),
     "strings": (
         "string quartet",
-        {21: ("Violin 2", 40), 22: ("Viola", 41), 23: ("Cello", 42)},
+        {
+            21: ("Violin 2", 40, 55, 88),
+            22: ("Viola", 41, 48, 79),
+            23: ("Cello", 42, 36, 62),
+        },
     ),
     "band": (
         "rock and electronic",
-        {12: ("Guitar", 27), 16: ("Bass", 33), DRUMS: ("Drums", 0)},
+        {12: ("Guitar", 27, 40, 76), 16: ("Bass", 33, 28, 50), DRUMS: ("Drums", 0, 0, 127)},
     ),
 }
-"""What may accompany: the kind of music, and the parts with their names and programs."""
+"""What may accompany: the kind of music, and each part's name, program and compass."""
 _LEADS = {"piano": events.part_of(52, 0), "strings": events.part_of(40, 0), "band": 40}
 
 
@@ -99,15 +104,27 @@ def accompany(given: Score, job: Job, engine: Engine, **values: Any) -> Result:
     writer = _Writer(
         given, [melody, *others], parts, model, engine, values | {"collection": collection}
     )
-    low = int(melody.notes["pitch"].max())
-    asked = {part: (0, 127) if part == DRUMS else (28, low) for part in band}
-    made = writer.write_all(asked, job, values["seed"])
-    tracks = list(given.tracks)
-    for part, (name, program) in band.items():
+    middle = max(int(np.median(melody.notes["pitch"])), 55)  # what accompanies keeps below
+    asked = {
+        part: (low, max(min(high, middle), low + 12))
+        for part, (_, _, low, high) in band.items()
+        if part != DRUMS
+    }
+    made = writer.write_all(asked, job.part(0.0, 0.9), values["seed"])
+    tracks, used = list(given.tracks), [model.used]
+    for part in asked:
+        name, program, *_ = band[part]
         many = 1 if name in ("Bass", "Violin 2", "Viola", "Cello") else 6
         notes = writer.notes(made, part, max(_velocity(melody) - 12, 1), many)
-        tracks.append(Track(notes, name, program, part == DRUMS))
-    return Result(given.with_tracks(tracks), [model.used])
+        tracks.append(Track(notes, name, program))
+    if DRUMS in band:
+        rhythm = given.with_tracks(tracks[len(given.tracks) :])
+        if not rhythm.count:
+            rhythm = given.with_tracks([melody])
+        drummed = DRUMIFY.run(rhythm, job.part(0.9, 1.0), engine, seed=values["seed"])
+        tracks.append(dataclasses.replace(drummed.made.tracks[-1], name=band[DRUMS][0]))
+        used += drummed.used
+    return Result(given.with_tracks(tracks), used)
 
 
 class _Writer:
