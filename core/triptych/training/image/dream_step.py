@@ -78,7 +78,7 @@ class DreamStep(nn.Module):
 
 def _gated(gradient: Tensor, values: Tensor) -> Tensor:
     """The gradient below a ReLU (or a pooling of one) that gave `values`."""
-    return torch.where(values > 0, gradient, torch.zeros(()))
+    return gradient * (values > 0).float()
 
 
 def _unpooled(gradient: Tensor, values: Tensor, axis: int) -> Tensor:
@@ -89,13 +89,13 @@ def _unpooled(gradient: Tensor, values: Tensor, axis: int) -> Tensor:
     count, size = gradient.shape[axis], values.shape[axis]
     after = (0, 0) * (3 - axis)
     pairs = F.pad(values, (*after, 0, 2 * count + 2 - size), value=-1.0)
-    even, odd = pairs.unflatten(axis, (count + 1, 2)).unbind(axis + 1)
+    even, odd = (pairs[..., k::2] if axis == 3 else pairs[..., k::2, :] for k in (0, 1))
     pooled = _largest(values, axis)
     first, second = (F.pad(gradient, (*after, *ends)) for ends in ((0, 1), (1, 0)))
     above, below = (F.pad(pooled, (*after, *ends), value=-2.0) for ends in ((0, 1), (1, 0)))
-    none = torch.zeros(())
-    at_even = torch.where(even == above, first, none) + torch.where(even == below, second, none)
-    at_odd = torch.where(odd == above, first, none)
+    # ONNX Runtime casts and multiplies in a quarter of the time of a `where`.
+    at_even = (even == above).float() * first + (even == below).float() * second
+    at_odd = (odd == above).float() * first
     return torch.stack([at_even, at_odd], axis + 1).flatten(axis, axis + 1).narrow(axis, 0, size)
 
 
