@@ -232,8 +232,8 @@ class Task:
     """A capability. `function(given, job, engine, **values)` returns a Result.
 
     `input` is "picture" (float32, H x W x 3, sRGB, 0..1), "score" (a `music.score.Score`) or
-    "none"; `output` is "picture", "score" or "film" (an `image.film.Film`). `model` is the task that
-    a bundle's card must name for it to work with; "" if it brings its own errors.
+    "none"; `output` is "picture", "score" or "film" (an `image.film.Film`). `model` is the task
+    that a bundle's card must name for it to work with; "" if it brings its own errors.
     """
 
     name: str

@@ -32,7 +32,7 @@ from triptych.task import Choice, Parameter, Result, Task
 Floats = NDArray[Any]  # float32
 
 RATE = 0.012  # mean change of a pixel in one step at strength 1, of 0..1
-_BLURS = ((2, 1.0), (4, 2.0), (8, 2.0))  # of the gradient: px and weight of its soft parts
+_SOFT = ((1, 0.4), (2, 1.0), (4, 2.0), (8, 3.0))  # the gradient averaged over so many px: weights
 _SMALLEST = 48  # px of the short side below which an octave shows nothing
 _MARGIN = 32  # px by which the grid may move, and that the soft parts of the gradient reach
 _BORDER = 16  # mirrored px around the picture that hide its border
@@ -132,8 +132,8 @@ def _softened(gradient: Floats, colour: float) -> Floats:
     made = np.empty((height, width, 3), np.float32)
     for channel, plane in enumerate(gradient):
         image = Image.fromarray(plane)
-        total = plane.copy()
-        for size, weight in _BLURS:  # both sides divide by it
+        total = np.zeros_like(plane)
+        for size, weight in _SOFT:  # both sides divide by it
             soft = image.reduce(size).resize((width, height), Image.Resampling.BICUBIC)
             total += np.float32(weight) * np.asarray(soft)
         made[..., channel] = total
@@ -162,32 +162,46 @@ def motif_choices() -> list[Choice]:
     ]
 
 
-def _motif(base: bundle.Bundle, name: str) -> tuple[str, Floats, float]:
-    """The layer, the vectors K x C and the energy of a preset."""
+def motif_vectors(base: bundle.Bundle, name: str) -> tuple[str, Floats, float]:
+    """The layer, the vectors K x C and the energy of a preset.
+
+    A channel that seldom speaks counts for more.
+    """
     preset = base.preset(name)
-    layer = preset["layer"]
-    vectors = np.zeros((max(1, len(preset["channels"])), _channels(base, layer)), np.float32)
-    for row, (channel, weight) in enumerate(preset["channels"]):
-        vectors[row, channel] = weight
-    return layer, vectors, float(preset["energy"])
+    loud = _loudness(base, preset["layer"])
+    vectors = np.zeros((max(1, len(preset["channels"])), len(loud)), np.float32)
+    for row, channel in enumerate(preset["channels"]):
+        vectors[row, channel] = 1 / loud[channel]
+    return preset["layer"], vectors, float(preset["energy"])
 
 
-def _channels(base: bundle.Bundle, layer: str) -> int:
-    (tensor,) = (t for t in base.card.graphs[layer].inputs if t.name == "vectors")
-    return int(tensor.shape[1])
+def _loudness(base: bundle.Bundle, layer: str) -> Floats:
+    """Root mean square of each of the layer's channels over photographs: C."""
+    return np.array(base.card.extra["layers"][layer]["loudness"], np.float32)
 
 
-def _guided(features: bundle.Bundle, layer: str, guide: Floats, engine: Engine, job: Job) -> Floats:
-    """What `layer` sees in the guide: a unit vector for each place of a coarse grid, K x C."""
+def guide_vectors(
+    base: bundle.Bundle,
+    features: bundle.Bundle,
+    layer: str,
+    guide: Floats,
+    engine: Engine,
+    job: Job,
+) -> Floats:
+    """What `layer` sees in the guide: a vector for each place of a coarse grid, K x C.
+
+    They are of one length, with all channels equally loud: else the loudest would win everywhere.
+    """
     factor = _GUIDE_SIDE / min(guide.shape[:2])
     longest = 2 * _GUIDE_SIDE
     size = [min(longest, max(64, round(side * factor))) for side in guide.shape[:2]]
     inputs = {"picture": to_network(resized(guide, size))}
     seen = engine.run(features.graph("features"), inputs, job)[layer][0]
     every = [max(1, side // _GUIDE_PLACES) for side in seen.shape[1:]]
-    vectors = seen[:, :: every[0], :: every[1]].reshape(len(seen), -1).T
+    loud = _loudness(base, layer)
+    vectors = seen[:, :: every[0], :: every[1]].reshape(len(seen), -1).T / loud
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.ascontiguousarray(vectors / np.maximum(lengths, 1e-6))
+    return np.ascontiguousarray(vectors / np.maximum(lengths, 1e-6) / loud)
 
 
 def _climb(
@@ -201,12 +215,12 @@ def _climb(
     job: Job,
 ) -> tuple[Climb, list[dict[str, str]]]:
     base = bundle.get_bundle("dream", "dream")
-    layer, vectors, energy = _motif(base, motif)
+    layer, vectors, energy = motif_vectors(base, motif)
     used = [base.used]
     if guide is not None:
         features = bundle.get_bundle("perceptual")
         pixels = load_pixels(guide) if isinstance(guide, Path) else guide
-        vectors, energy = _guided(features, layer, pixels, engine, job), 0.0
+        vectors, energy = guide_vectors(base, features, layer, pixels, engine, job), 0.0
         used.append(features.used)
     return Climb(base, layer, vectors, energy, RATE * strength, colour, jitter, tile), used
 
@@ -285,24 +299,22 @@ def _nearer(picture: Floats, factor: float, degrees: float) -> Floats:
     from PIL import Image
 
     height, width = picture.shape[:2]
-    x, y, angle = (width - 1) / 2, (height - 1) / 2, np.radians(degrees)
+    angle, far = np.radians(degrees), max(1, min(height, width) // 8)
     a, b = float(np.cos(angle) / factor), float(np.sin(angle) / factor)
-    matrix = (a, b, x - a * x - b * y, -b, a, y + b * x - a * y)
+    # about the centre, in a picture that is mirrored beyond its edges: turning brings that in
+    x, y = far + (width - a * width - b * height) / 2, far + (height + b * width - a * height) / 2
+    wider = np.pad(picture, ((far, far), (far, far), (0, 0)), "reflect")
     made = np.empty_like(picture)
     for channel in range(3):
-        # mirrored beyond its edges, for what turning brings in from there
-        far = max(2, min(height, width) // 8)
-        plane = np.pad(
-            picture[..., channel], far, "reflect" if min(height, width) > far else "edge"
+        image = Image.fromarray(np.ascontiguousarray(wider[..., channel]))
+        made[..., channel] = np.asarray(
+            image.transform(
+                (width, height),
+                Image.Transform.AFFINE,
+                (a, b, x, -b, a, y),
+                Image.Resampling.BICUBIC,
+            )
         )
-        shifted = matrix[2] + far - far * 0, matrix[5] + far
-        image = Image.fromarray(np.ascontiguousarray(plane)).transform(
-            (width, height),
-            Image.Transform.AFFINE,
-            (a, b, shifted[0], -b, a, shifted[1]),
-            Image.Resampling.BICUBIC,
-        )
-        made[..., channel] = np.asarray(image)
     return np.clip(made, 0, 1, out=made)
 
 
@@ -372,7 +384,7 @@ _CLIMB: Sequence[Parameter] = (
         "colour",
         "Colour",
         "float",
-        0.5,
+        0.4,
         "How much of the dream's own colours appears; 0 changes only light and dark.",
         minimum=0.0,
         maximum=1.0,
