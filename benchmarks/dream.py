@@ -1,4 +1,4 @@
-"""Dreams: how far what is dreamt of rises, the exported gradient against PyTorch's, time, memory."""
+"""Dreams: how far what is dreamt of rises, the gradient against PyTorch's, time, memory."""
 
 from __future__ import annotations
 
@@ -51,31 +51,25 @@ def main() -> None:
     least = min(value for _, _, _, value, _ in rises)
     worst = max(value for _, _, value in agreement)
     head = ("motif", "before", "after", "times", "least of the pictures")
-    body = f"""What the motif's channels see (mean over all places of the strongest, after the ReLU, by
-the bundle `perceptual`) in {
-        options.photographs
-    } held-out photographs, before and after the task with
-its defaults:
+    count, size = options.photographs, options.size
+    layers = [(layer, f"{middle:.1e}", f"{far:.1e}") for layer, middle, far in agreement]
+    body = f"""What the motif's channels see (mean over all places of the strongest, after the ReLU,
+by the bundle `perceptual`) in {count} held-out photographs, before and after the task with its
+defaults:
 
 {results.table(head, rises)}
 
 Wanted at least {RISE:g} times for each motif: {results.verdict(least >= RISE)}.
 
-The gradient of ONNX Runtime against PyTorch's autograd on the same photographs, motif by motif:
+The gradient of ONNX Runtime against PyTorch's autograd on the same photographs, motif by motif: the
+length of the difference by the gradient's.
 
-{
-        results.table(
-            ("layer", "largest length of the difference / length", "median"),
-            [(layer, f"{far:.1e}", f"{middle:.1e}") for layer, middle, far in agreement],
-        )
-    }
+{results.table(("layer", "median", "largest"), layers)}
 
 Wanted at most {AGREEMENT:g}: {results.verdict(worst <= AGREEMENT)}.
 
-{options.size} x {options.size} px, 3 octaves of 10 steps, from array to array, {
-        options.repetitions
-    }
-runs: median {median:.1f} s, fastest {min(seconds):.1f} s; wanted under {SECONDS:g} s:
+{size} x {size} px, 3 octaves of 10 steps, from array to array, {options.repetitions} runs: median
+{median:.1f} s, fastest {min(seconds):.1f} s; wanted under {SECONDS:g} s:
 {results.verdict(median < SECONDS)}.
 
 `triptych dream` on a JPEG of {options.width} x {options.height} px with {
@@ -87,7 +81,7 @@ an octave: peak resident memory {peak / 2**30:.2f} GiB, wanted under {BYTES / 2*
     figures = {
         "least rise of a motif's activation": (least, "times"),
         "gradient against PyTorch, relative": (worst, ""),
-        f"{options.size} px, 3 octaves x 10 steps, {options.threads} threads": (median, "s"),
+        f"{size} px, 3 octaves x 10 steps, {options.threads} threads": (median, "s"),
         f"peak memory at {options.width} x {options.height}": (peak / 2**30, "GiB"),
     }
     results.card_metrics(options, found, figures)

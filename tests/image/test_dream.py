@@ -125,7 +125,7 @@ def test_the_same_seed_gives_the_same_bits_and_leaves_the_callers_array():
     assert np.array_equal(before, kept)
     assert np.array_equal(made, dreamt(before, seed=3))
     assert apart(made, before) > 0.01
-    assert 1e-4 < apart(made, dreamt(before, seed=4)) < apart(made, before)
+    assert apart(made, dreamt(before, seed=4)) > 0.001
 
 
 def test_strength_zero_is_the_picture_itself_and_more_is_more():

@@ -414,7 +414,7 @@ _MASK: Sequence[Parameter] = (
     ),
 )
 _RUN: Sequence[Parameter] = (
-    Parameter("seed", "Seed", "seed", 0, "Another seed moves the forms a little."),
+    Parameter("seed", "Seed", "seed", 0, "Another seed lays the forms otherwise."),
     Parameter(
         "jitter",
         "Jitter",
