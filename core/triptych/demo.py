@@ -64,7 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(PHOTOGRAPH, folder / "photograph.jpg")
-        sections = [*style_sections(folder), tune_section(folder), drum_section(folder)]
+        sections = [*style_sections(folder), dream_section(folder)]
+        sections += [tune_section(folder), drum_section(folder)]
         taken = time.perf_counter() - begun
         count = sum(bool(figure.command) for section in sections for figure in section.figures)
         note = f"Triptych {__version__} made these {count} works in {taken:.0f} seconds."
@@ -129,6 +130,16 @@ def style_sections(folder: Path) -> list[Section]:
         raise UserError("the demo stopped at the contact sheet: `triptych doctor` may say why.")
     sheet.figures.append(Figure("styles.png", "", "", "triptych styles -o styles.png"))
     return [Section("", "", [photograph], wide=True), styles, blend, strength, colour, sheet]
+
+
+def dream_section(folder: Path) -> Section:
+    """Runs `dream` into `folder`."""
+    made = Section("A dream", "What a network sees in the photograph, amplified.", wide=True)
+    words = ["--motif", "eyes"]
+    _run("dream", folder / "photograph.jpg", folder / "dream.jpg", *words)
+    command = shlex.join(["triptych", "dream", "photograph.jpg", "-o", "dream.jpg", *words])
+    made.figures.append(Figure("dream.jpg", "Eyes", "One of fourteen motifs.", command))
+    return made
 
 
 def tune_section(folder: Path) -> Section:

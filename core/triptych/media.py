@@ -1,4 +1,4 @@
-"""The kinds of file that tasks read and write: pictures and scores."""
+"""The kinds of file that tasks read and write: pictures, films and scores."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from triptych.errors import UserError
 from triptych.image.picture import WRITABLE
 from triptych.provenance import Provenance
 
@@ -58,6 +59,17 @@ def _save_picture(made: Any, opened: Any, path: Path, record: Provenance | None)
     return whole.notes + picture.save(whole, path, record)
 
 
+def _load_film(path: Path) -> tuple[Any, Any]:
+    raise UserError(f"{path.name}: films are written, not read.")
+
+
+def _save_film(made: Any, opened: Any, path: Path, record: Provenance | None) -> tuple[str, ...]:
+    from triptych.image import film
+
+    film.save(made, path, record)
+    return ()
+
+
 def _load_score(path: Path) -> tuple[Any, Any]:
     from triptych.music import midi
 
@@ -96,6 +108,15 @@ MEDIA = {
         "end it in .png, .jpg, .webp or .tif",
         _load_picture,
         _save_picture,
+    ),
+    "film": Medium(
+        "film",
+        frozenset(),
+        (".webp", ".png", ".mp4"),
+        ".webp",
+        "end it in .webp, .png or .mp4",
+        _load_film,
+        _save_film,
     ),
     "score": Medium(
         "MIDI file",

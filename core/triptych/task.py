@@ -28,6 +28,7 @@ KINDS = ("float", "int", "bool", "choice", "text", "picture", "mask", "score", "
 MAX_SEED = 2**31 - 1  # the largest that Blender, OSC and NumPy's legacy generator all take
 _BUILT_IN = (
     "triptych.image.style",
+    "triptych.image.dream",
     "triptych.music.melody",
     "triptych.music.phrases",
     "triptych.music.fill",
@@ -219,8 +220,8 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Result:
-    """What a task made (a picture's pixels or a Score), and the bundles it used (`Bundle.used`),
-    for provenance."""
+    """What a task made (a picture's pixels, a Score or a Film), and the bundles it used
+    (`Bundle.used`), for provenance."""
 
     made: Any
     used: list[dict[str, str]] = field(default_factory=list)
@@ -231,8 +232,8 @@ class Task:
     """A capability. `function(given, job, engine, **values)` returns a Result.
 
     `input` is "picture" (float32, H x W x 3, sRGB, 0..1), "score" (a `music.score.Score`) or
-    "none"; `output` is "picture" or "score". `model` is the task that a bundle's card must name for
-    it to work with; "" if it brings its own errors.
+    "none"; `output` is "picture", "score" or "film" (an `image.film.Film`). `model` is the task
+    that a bundle's card must name for it to work with; "" if it brings its own errors.
     """
 
     name: str

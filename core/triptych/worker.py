@@ -258,6 +258,8 @@ def _run(job: Job, params: Mapping[str, Any]) -> dict[str, Any]:
     from triptych.task import get_task
 
     task = get_task(_given(params, "task", str))
+    if task.output == "film":
+        raise UserError(f"{task.name} makes a film: run `triptych {task.name}`.")
     values = task.check({k: _value(v) for k, v in _given(params, "values", dict).items()})
     if task.output == "score":
         return _run_score(task, values, job, params)

@@ -18,7 +18,6 @@ from babel.messages.pofile import read_po, write_po
 
 import triptych
 from triptych import bundle, client, install
-from triptych.image.style import style_choices
 from triptych.task import tasks
 
 KEYWORDS = {"_": None}  # the function that takes a text to translate
@@ -38,15 +37,14 @@ def texts() -> dict[str, list[tuple[str, int]]]:
 
 def _described() -> Iterator[str]:
     """What the descriptions of the tasks say. Users' own styles keep their names."""
-    shipped = {c.value for c in style_choices() if _ships(c.thumbnail)}
     for task in tasks().values():
-        if task.input != "picture":  # no host with a window offers it yet
+        if not task.input == task.output == "picture":  # no host with a window offers it yet
             continue
         yield from (task.label, task.help)
         for parameter in task.parameters:
             yield from (parameter.label, parameter.help, parameter.unit)
             for choice in parameter.options():
-                if not callable(parameter.choices) or choice.value in shipped:
+                if not callable(parameter.choices) or _ships(choice.thumbnail):
                     yield from (
                         choice.label,
                         choice.help if any(map(str.isalpha, choice.help)) else "",

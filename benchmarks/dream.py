@@ -1,0 +1,175 @@
+"""Dreams: how far what is dreamt of rises, the gradient against PyTorch's, time, memory."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import results
+import subjects
+import torch
+from PIL import Image
+
+import triptych
+from triptych import bundle
+from triptych.engine import Engine
+from triptych.image.dream import TASK, motif_vectors
+from triptych.image.overlay import resized, to_network
+from triptych.training.image.dream_step import DreamStep
+from triptych.training.image.perceptual_export import load_perceptual
+
+RISE, AGREEMENT, SECONDS, BYTES = 10.0, 1e-3, 15.0, 3 << 30
+PHOTOGRAPH = Path(triptych.__file__).parent / "data" / "bay.jpg"
+
+
+def main() -> None:
+    """Measure, then write the section and the figures."""
+    made = results.parser("Rise, gradient, time and memory of the task dream.", "dream")
+    made.add_argument("--photographs", type=int, default=6, help="held-out pictures")
+    made.add_argument("--size", type=int, default=1024, help="side of the timed picture in px")
+    made.add_argument("--repetitions", type=int, default=3, help="timed runs")
+    made.add_argument("--width", type=int, default=7680)
+    made.add_argument("--height", type=int, default=4320)
+    made.add_argument("--large-steps", type=int, default=1, help="steps an octave at 8K")
+    options = made.parse_args()
+    # First: a child's peak starts at what its parent holds.
+    peak, large = command(options)
+    found = bundle.get_bundle("dream", "dream")
+    pictures = subjects.photographs(options.photographs)
+    engine = Engine(["cpu"], threads=options.threads)
+    seconds = timed(engine, options)
+    rises = rise(engine, found, pictures)
+    agreement = gradients(engine, found, pictures)
+    median = statistics.median(seconds)
+    least = min(value for _, _, _, value, _ in rises)
+    worst = max(value for _, _, value in agreement)
+    head = ("motif", "before", "after", "times", "least of the pictures")
+    count, size = options.photographs, options.size
+    layers = [(layer, f"{middle:.1e}", f"{far:.1e}") for layer, middle, far in agreement]
+    body = f"""What the motif's channels see (mean over all places of the strongest, after the ReLU,
+by the bundle `perceptual`) in {count} held-out photographs, before and after the task with its
+defaults:
+
+{results.table(head, rises)}
+
+Wanted at least {RISE:g} times for each motif: {results.verdict(least >= RISE)}.
+
+The gradient of ONNX Runtime against PyTorch's autograd on the same photographs, motif by motif: the
+length of the difference by the gradient's.
+
+{results.table(("layer", "median", "largest"), layers)}
+
+Wanted at most {AGREEMENT:g}: {results.verdict(worst <= AGREEMENT)}.
+
+{size} x {size} px, 3 octaves of 10 steps, from array to array, {options.repetitions} runs: median
+{median:.1f} s, fastest {min(seconds):.1f} s; wanted under {SECONDS:g} s:
+{results.verdict(median < SECONDS)}.
+
+`triptych dream` on a JPEG of {options.width} x {options.height} px with {
+        options.large_steps
+    } step(s)
+an octave: peak resident memory {peak / 2**30:.2f} GiB, wanted under {BYTES / 2**30:g} GiB:
+{results.verdict(peak < BYTES)}; {large:.0f} s."""
+    results.publish(options, "Dreams", body)
+    figures = {
+        "least rise of a motif's activation": (least, "times"),
+        "gradient against PyTorch, relative": (worst, ""),
+        f"{size} px, 3 octaves x 10 steps, {options.threads} threads": (median, "s"),
+        f"peak memory at {options.width} x {options.height}": (peak / 2**30, "GiB"),
+    }
+    results.card_metrics(options, found, figures)
+
+
+def rise(
+    engine: Engine, found: bundle.Bundle, pictures: list[np.ndarray]
+) -> list[tuple[str, float, float, float, float]]:
+    """For each motif of channels: before, after, their ratio, the least ratio of a picture."""
+    features = bundle.get_bundle("perceptual").graph("features")
+    rows = []
+    for preset in found.card.presets:
+        layer, vectors, energy = motif_vectors(found, preset["name"])
+        if energy:
+            continue
+
+        def seen(picture: np.ndarray, layer: str = layer, vectors: np.ndarray = vectors) -> float:
+            a = engine.run(features, {"picture": to_network(picture)})[layer][0]
+            return float((vectors @ a.reshape(len(a), -1)).max(0).mean())
+
+        before = np.array([seen(picture) for picture in pictures])
+        after = np.array(
+            [seen(TASK.run(p, engine=engine, motif=preset["name"]).made) for p in pictures]
+        )
+        ratio = float(after.mean() / before.mean())
+        least = float((after / before).min())
+        rows.append((preset["name"], float(before.mean()), float(after.mean()), ratio, least))
+    return rows
+
+
+def gradients(
+    engine: Engine, found: bundle.Bundle, pictures: list[np.ndarray]
+) -> list[tuple[str, float, float]]:
+    """For each layer: median and largest of |difference| / |gradient|, both Euclidean."""
+    apart: dict[str, list[float]] = {}
+    net = load_perceptual()
+    for preset in found.card.presets:
+        layer, vectors, energy = motif_vectors(found, preset["name"])
+        step, v = DreamStep(net, layer), torch.from_numpy(vectors)
+        for pixels in pictures:
+            picture = torch.from_numpy(to_network(pixels)).requires_grad_()
+            x = (picture - 0.45) * 4
+            for part in step.layers:
+                x = part(x)
+            a = (x / step.scale)[0].flatten(1)
+            total = (v @ a).amax(0).sum() + energy / 2 * a.relu().square().sum()
+            (wanted,) = torch.autograd.grad(total, picture)
+            inputs = {"picture": to_network(pixels), "vectors": vectors}
+            inputs["energy"] = np.array([energy], np.float32)
+            gradient = engine.run(found.graph(layer), inputs)["gradient"]
+            difference = float(np.linalg.norm(gradient - wanted[0].numpy()))
+            apart.setdefault(layer, []).append(difference / float(wanted.norm()))
+    return [(layer, statistics.median(v), max(v)) for layer, v in apart.items()]
+
+
+def timed(engine: Engine, options: argparse.Namespace) -> list[float]:
+    """Seconds of each run of the task on a square photograph."""
+    with Image.open(PHOTOGRAPH) as opened:
+        whole = np.asarray(opened.convert("RGB"), np.float32) / np.float32(255)
+    side = min(whole.shape[:2])
+    picture = resized(whole[:side, :side], (options.size, options.size))
+    found = []
+    for _ in range(options.repetitions):
+        start = time.perf_counter()
+        TASK.run(picture, engine=engine, octaves=3, steps=10)
+        found.append(time.perf_counter() - start)
+    return found
+
+
+def command(options: argparse.Namespace) -> tuple[int, float]:
+    """Peak resident memory in bytes and the seconds of the real command on a large picture."""
+    with tempfile.TemporaryDirectory() as place:
+        source, out = Path(place) / "large.jpg", Path(place) / "out.jpg"
+        size = (options.width, options.height)
+        Image.open(PHOTOGRAPH).resize(size, Image.Resampling.BICUBIC).save(source, quality=92)
+        words = [sys.executable, "-m", "triptych", "dream", str(source), "-o", str(out)]
+        words += ["--threads", str(options.threads), "--steps", str(options.large_steps)]
+        start = time.perf_counter()
+        child = subprocess.Popen(words, stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(child.pid, 0)  # its own rusage, not that of all children
+        seconds = time.perf_counter() - start
+        if status != 0:
+            raise RuntimeError(f"the command ended with {os.waitstatus_to_exitcode(status)}")
+        if Image.open(out).size != size:
+            raise RuntimeError("the command wrote a picture of another size")
+    unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
+    return usage.ru_maxrss * unit, seconds
+
+
+if __name__ == "__main__":
+    main()
