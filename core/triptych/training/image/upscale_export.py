@@ -8,6 +8,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from triptych import bundle
 from triptych.training import export
@@ -47,6 +48,13 @@ def plain(conv: RepConv) -> nn.Conv2d:
 def parameters(net: UpscaleNet, scale: int) -> int:
     """Learned numbers in the graph of one scale."""
     return sum(p.numel() for p in PlainUpscale(net, scale).parameters())
+
+
+def multiply_adds(net: UpscaleNet, scale: int) -> float:
+    """Multiplications with an addition for an output of 1280 x 720 px, in 1e9."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        PlainUpscale(net, scale)(torch.zeros(1, 3, 24, 32))
+    return counter.get_total_flops() / 2 * (1280 * 720 / scale**2) / (24 * 32) / 1e9
 
 
 def export_upscale(
@@ -91,6 +99,7 @@ def export_upscale(
         extra={
             "overlap": net.reach,
             "parameters": {f"x{scale}": parameters(net, scale) for scale in SCALES},
+            "multiply_adds": {f"x{scale}": round(multiply_adds(net, scale), 2) for scale in SCALES},
         },
         **facts,
     )
