@@ -75,11 +75,17 @@ def main() -> None:
     most = max(counts.values())
     body += f"\nParameters at most {LARGEST}: {results.verdict(most <= LARGEST)} ({most}).\n\n"
     timed, seconds = side_by_side(found, engine, options)
-    head = ("network, x4", "parameters", "G multiply-adds to 1280 x 720", "median s", "fastest s")
+    timed_head = (
+        "network, x4",
+        "parameters",
+        "G multiply-adds to 1280 x 720",
+        "median s",
+        "fastest s",
+    )
     body += f"""128 to 512 px, {options.repetitions} runs of each in turns (the others with random
 weights in ONNX Runtime, FSRCNN on luminance alone; ours also as the whole task):
 
-{results.table(head, timed)}
+{results.table(timed_head, timed)}
 
 Wanted at most {LONGEST:g} s: {results.verdict(seconds <= LONGEST)}."""
     results.publish(options, f"Upscaling ({options.model})", body)
@@ -196,10 +202,11 @@ def side_by_side(
     with tempfile.TemporaryDirectory() as place:
         for name, kind in PEERS.items():
             net = kind(4).eval()
+            channels: int = kind.channels
             count = sum(p.numel() for p in net.parameters())
             assert abs(count / PARAMETERS[name] - 1) < 0.05, (name, count)
-            runs[name] = in_onnx(net, x[:, : kind.channels], Path(place) / name, options.threads)
-            facts[name] = (str(count), f"{multiply_adds(net, kind.channels, 4):.1f}")
+            runs[name] = in_onnx(net, x[:, :channels], Path(place) / name, options.threads)
+            facts[name] = (str(count), f"{multiply_adds(net, channels, 4):.1f}")
         seconds = turns(runs, options.repetitions)
     rows: list[list[Any]] = [
         [name, *facts[name], f"{statistics.median(values):.4f}", f"{min(values):.4f}"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,7 +18,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from triptych import batch, bundle, provenance
+import triptych
+from triptych import batch, bundle, client, provenance
 from triptych.engine import Engine, Event, Job
 from triptych.errors import Cancelled, UserError
 from triptych.image.picture import Picture, load, save
@@ -187,6 +189,33 @@ def test_a_file_keeps_alpha_depth_profile_and_dpi(tmp_path: Path, scale: int):
     record = provenance.read(tmp_path / "large.png")
     assert record is not None
     assert [used["name"] for used in record.bundles] == ["upscale"]
+
+
+@pytest.mark.parametrize("kind", ["u1", "f4"])
+def test_a_host_gets_the_larger_picture_with_its_alpha(bundles: Path, kind: str):
+    """Through a worker, whose answer tells the new size."""
+    pixels, alpha = scene(20, 26), np.zeros((20, 26, 1), np.float32)
+    alpha[5:15, 6:20] = 1
+    codes = np.round(255 * np.concatenate([pixels, alpha], 2))
+    given_ = codes.astype(np.uint8) if kind == "u1" else (codes / 255).astype("<f4")
+    environment = {"TRIPTYCH_BUNDLES": str(bundles / "shipped"), "TRIPTYCH_THREADS": "1"}
+    environment |= {"PYTHONPATH": str(Path(triptych.__file__).parents[1])}
+    command = [sys.executable, "-m", "triptych.worker"]
+    with (
+        client.Worker(command, environment) as worker,
+        client.Pixels(given_.shape, kind=kind) as sent,
+    ):
+        sent.data[:] = given_.tobytes()
+        run = worker.run("upscale", {"scale": 3}, sent)
+        assert run.wait(60)
+        with run.result() as answer:
+            assert tuple(answer.shape) == (60, 78, 4)
+            made = np.frombuffer(bytes(answer.data), given_.dtype).reshape(answer.shape)
+    values = made / np.float32(255 if kind == "u1" else 1)
+    wanted = larger((codes[..., :3] / 255).astype(np.float32), scale=3)
+    np.testing.assert_allclose(values[..., :3], wanted, atol=0.51 / 255)
+    assert values[:9, :, 3].max() == 0
+    assert values[21:39, 24:54, 3].min() == 1
 
 
 def test_exif_tells_the_new_size(tmp_path: Path):

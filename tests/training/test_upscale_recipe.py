@@ -50,7 +50,14 @@ def data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def recipe(**changes: Any) -> upscale.UpscaleRecipe:
-    small = {"width": 8, "depth": 2, "patch": 14, "steps": 6, "batch": 6, "minutes": 0}
+    small: dict[str, Any] = {
+        "width": 8,
+        "depth": 2,
+        "patch": 14,
+        "steps": 6,
+        "batch": 6,
+        "minutes": 0,
+    }
     small |= {"accelerator": "cpu", "warmup": 2, "ema": 0.5, "log_every": 2, "precision": "32-true"}
     made = commands._recipe("upscale", {**small, **changes})
     assert isinstance(made, upscale.UpscaleRecipe)

@@ -108,7 +108,7 @@ def _write(sources: Sequence[data.Source], scale: int, cache: Any) -> None:
                 }
             number += 1
     aside = cache.with_name(f".{cache.name}")
-    np.savez(aside, **arrays)
+    np.savez(aside, allow_pickle=False, **arrays)
     aside.replace(cache)
 
 
