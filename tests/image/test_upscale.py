@@ -55,7 +55,7 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.delenv("TRIPTYCH_BUNDLES", raising=False)
         patch.setattr(bundle, "shipped_folder", lambda: folder / "shipped")
         export_upscale(net(), folder / "shipped" / "upscale")
-        export_upscale(net(detail=0.0), folder / "bundles" / "plain", name="plain", title="Plain")
+        export_upscale(net(detail=0.0), folder / "bundles" / "plain", name="plain")
         yield folder
     torch.set_num_threads(threads)
 
@@ -234,7 +234,7 @@ def test_the_models_are_choices():
     assert [choice.value for choice in models()] == ["upscale", "plain"]
     picture = scene(20, 20)
     assert np.abs(larger(picture) - larger(picture, model="plain")).mean() > 0.005
-    used = TASK.run(picture, None, engine(), model="Plain").used
+    used = TASK.run(picture, None, engine(), model="plain").used
     assert used == [bundle.get_bundle("plain").used]
 
 

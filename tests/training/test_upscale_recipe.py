@@ -16,12 +16,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from triptych import bundle
+from triptych.errors import UserError
 from triptych.image.resample import enlarge, shrink
 from triptych.training import commands, loop
 from triptych.training.image import upscale, upscale_data
 from triptych.training.image.dead_leaves import dead_leaves
+from triptych.training.image.perceptual import PerceptualNet
 from triptych.training.image.upscale_data import as_bytes, pair_of
-from triptych.training.image.upscale_export import parameters, plain
+from triptych.training.image.upscale_degrade import degrade
+from triptych.training.image.upscale_export import export_upscale, parameters, plain
 from triptych.training.image.upscale_net import SCALES, RepConv, UpscaleNet, cubic_kernel
 from triptych.training.loop import Run
 
@@ -146,6 +149,65 @@ def test_a_run_learns_resumes_and_exports(tmp_path: Path) -> None:
     assert made.card.extra["overlap"] == 4
     assert all(part["max_abs"] < 1e-4 for part in made.card.parity.values())
     assert [source["name"] for source in made.card.data] == list(SETS)
+
+
+def test_a_bundle_is_a_start(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    net = UpscaleNet(8, 2)
+    for conv in net.trunk:
+        assert isinstance(conv, RepConv)
+        torch.nn.init.normal_(conv.point, std=0.2)
+    for name, value in net.named_parameters():  # alike ones would be stored but once
+        if name.endswith("bias"):
+            torch.nn.init.normal_(value, std=0.1)
+    export_upscale(net, tmp_path / "upscale")
+    small = [torch.rand(1, 3, 9, 8) for _ in SCALES]
+    again = recipe(start=str(tmp_path / "upscale")).setup(torch.device("cpu"))["model"]
+    for one, two in zip(net(small), again(small), strict=True):
+        torch.testing.assert_close(one, two, atol=1e-4, rtol=0)  # weights are stored in float16
+    with pytest.raises(UserError, match="another width or depth"):
+        recipe(start=str(tmp_path / "upscale"), depth=3).setup(torch.device("cpu"))
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(1, 20), st.integers(1, 20), st.sampled_from(SCALES), st.integers(0, 10**6))
+def test_damage_is_of_the_right_size_and_repeats(
+    height: int, width: int, scale: int, seed: int
+) -> None:
+    large = leaves(1, height * scale, width * scale)
+    one, two = (degrade(large, scale, np.random.default_rng(seed)) for _ in range(2))
+    assert one.shape == (height, width, 3)
+    assert one.dtype == np.uint8
+    assert np.array_equal(one, two)
+
+
+def test_damage_harms_more_with_its_strength() -> None:
+    large, scale = leaves(1, 96, 96), 2
+    clean = as_bytes(shrink(large, scale)).astype(float)
+    errors = [
+        np.mean(
+            [
+                np.abs(degrade(large, scale, np.random.default_rng(seed), strength) - clean).mean()
+                for seed in range(30)
+            ]
+        )
+        for strength in (0.0, 0.5, 1.0)
+    ]
+    assert errors == sorted(errors)
+    assert errors[2] > 1.5 * errors[0]
+
+
+def test_crisp_trains_model_and_critic_and_exports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upscale, "SqueezeNet", PerceptualNet)  # random features will do
+    made = recipe(crisp=True, patch=20, steps=3)
+    run = loop.fit(made, Run(tmp_path / "crisp"))
+    modules = loop.averaged(made, run)
+    assert set(modules) == {"model", "critic"}
+    path = made.export(modules, run, tmp_path / "upscale-crisp")
+    card = bundle.open_bundle(path).card
+    assert (card.name, card.title, card.task) == ("upscale-crisp", "Crisp", "upscale")
 
 
 @pytest.mark.parametrize("squared", [0.0, 1.0])
