@@ -54,7 +54,7 @@ def _load_picture(path: Path) -> tuple[Any, Any]:
 def _save_picture(made: Any, opened: Any, path: Path, record: Provenance | None) -> tuple[str, ...]:
     from triptych.image import picture
 
-    whole = picture.Picture(made) if opened is None else opened.with_pixels(made)
+    whole = picture.Picture(made) if opened is None else opened.with_size_of(made)
     return whole.notes + picture.save(whole, path, record)
 
 

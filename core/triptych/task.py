@@ -28,6 +28,7 @@ KINDS = ("float", "int", "bool", "choice", "text", "picture", "mask", "score", "
 MAX_SEED = 2**31 - 1  # the largest that Blender, OSC and NumPy's legacy generator all take
 _BUILT_IN = (
     "triptych.image.style",
+    "triptych.image.upscale",
     "triptych.music.melody",
     "triptych.music.phrases",
     "triptych.music.fill",
@@ -232,7 +233,8 @@ class Task:
 
     `input` is "picture" (float32, H x W x 3, sRGB, 0..1), "score" (a `music.score.Score`) or
     "none"; `output` is "picture" or "score". `model` is the task that a bundle's card must name for
-    it to work with; "" if it brings its own errors.
+    it to work with; "" if it brings its own errors. One that `resizes` makes a picture of another
+    size than it is given.
     """
 
     name: str
@@ -243,6 +245,7 @@ class Task:
     input: str = "picture"
     output: str = "picture"
     model: str = ""
+    resizes: bool = False
 
     @property
     def missing(self) -> str:
@@ -303,6 +306,7 @@ class Task:
             "help": self.help,
             "input": self.input,
             "output": self.output,
+            "resizes": self.resizes,
             "parameters": [parameter.describe() for parameter in self.parameters],
         }
 

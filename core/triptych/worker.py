@@ -16,12 +16,12 @@ Methods:
         nothing). Answers {"midi", "seconds", "record"}
     run {"task", "values", "picture", "result"}: `picture` and any value of kind picture or mask are
         {"path", "shape", "kind"} of files of float32 ("f4", 0..1) or bytes ("u1", 0..255); the
-        result is written to the file `result` in the picture's kind. A fourth
-        channel of the picture, alpha, comes back as it went; values beyond 0..1, which a host with
-        wide colours has, are taken as 0 or 1, and come back where the task leaves the picture as it
-        is. Answers {"shape", "seconds", "record"}: what the task itself took, and how the picture
-        was made (`Provenance.to_json`; null where that is switched off). On the way, notifications
-        `event` {"id", "fraction", "message"}.
+        result is written to the file `result` in the picture's kind. A fourth channel of the
+        picture, alpha, comes back as it went, at the result's size; values beyond 0..1, which a
+        host with wide colours has, are taken as 0 or 1, and come back where the task leaves the
+        picture as it is. Answers {"shape", "seconds", "record"}: what the task itself took, and how
+        the picture was made (`Provenance.to_json`; null where that is switched off). On the way,
+        notifications `event` {"id", "fraction", "message"}.
     cancel {"id"}: a run, queued or running, whose own answer is then the error CANCELLED
     ping {}: {}, at once, whatever runs
 """
@@ -276,10 +276,11 @@ def _run(job: Job, params: Mapping[str, Any]) -> dict[str, Any]:
     made = result.made
     if wide is not None and made.shape == wide.shape:
         made = np.where((made == picture).all(2, keepdims=True), wide, made)
-    if alpha is not None and alpha.shape[:2] == made.shape[:2]:
+    shape = made.shape
+    if alpha is not None:
         shape = (*made.shape[:2], 4)
-    else:
-        shape, alpha = made.shape, None
+        if alpha.shape[:2] != made.shape[:2]:
+            alpha = _fitted(alpha, *made.shape[:2])
     kind = given.dtype if given is not None else np.dtype("<f4")
     try:
         with target.open("r+b") as file:  # the client made it: it alone knows who may read it
@@ -341,6 +342,14 @@ def _value(value: Any) -> Any:
     if isinstance(value, dict) and "midi" in value:
         return _score(value)
     return _floats(_mapped(value)) if isinstance(value, dict) else value
+
+
+def _fitted(alpha: NDArray[Any], height: int, width: int) -> NDArray[Any]:
+    """An alpha h x w x 1 at the size of a result, in its own kind."""
+    from triptych.image.picture import fitted
+
+    made = fitted(_floats(alpha)[..., 0], height, width)[..., None]
+    return made if made.dtype == alpha.dtype else (made * 255 + 0.5).astype(alpha.dtype)
 
 
 def _floats(pixels: NDArray[Any]) -> NDArray[Any]:

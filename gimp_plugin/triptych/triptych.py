@@ -45,10 +45,11 @@ RESULTS = (
 
 
 def described() -> list[dict[str, Any]]:
-    """The tasks that make a picture of a picture, as they were when last asked for."""
+    """The tasks that make a picture of a picture of its size, as they were when last asked for."""
     try:
         tasks = json.loads((HERE / "tasks.json").read_text("utf-8"))
-        return [task for task in tasks if task["input"] == task["output"] == "picture"]
+        painting = [task for task in tasks if task["input"] == task["output"] == "picture"]
+        return [task for task in painting if not task["resizes"]]  # a layer keeps its size
     except (OSError, ValueError, KeyError, TypeError):
         return []
 

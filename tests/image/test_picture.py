@@ -289,14 +289,21 @@ def test_a_grey_picture_is_written_grey_until_it_has_colour(tmp_path: Path) -> N
 
 
 def test_with_pixels_keeps_the_rest() -> None:
-    picture = picture_of(random_codes(4, 5, 4), dpi=(72, 72), exif=b"Exif", format="PNG")
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    block = exif.tobytes()
+    picture = picture_of(random_codes(4, 5, 4), dpi=(72, 72), exif=block, format="PNG")
     other = picture.with_pixels(np.zeros((4, 5, 3), np.float32))
     assert other.alpha is picture.alpha
-    assert (other.dpi, other.exif, other.format) == ((72, 72), b"Exif", "PNG")
+    assert (other.dpi, other.exif, other.format) == ((72, 72), block, "PNG")
     with pytest.raises(ValueError, match="alpha"):
         picture.with_pixels(np.zeros((8, 10, 3), np.float32))
     larger = picture.with_pixels(np.zeros((8, 10, 3), np.float32), np.ones((8, 10), np.float32))
     assert larger.pixels.shape == (8, 10, 3)
+    fitting = picture.with_size_of(np.zeros((8, 10, 3), np.float32))
+    assert fitting.alpha is not None
+    assert fitting.alpha.shape == (8, 10)
+    assert picture.with_size_of(picture.pixels).alpha is picture.alpha
     with pytest.raises(ValueError, match="H x W x 3"):
         picture.with_pixels(np.zeros((4, 5), np.float32))
 

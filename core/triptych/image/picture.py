@@ -33,6 +33,7 @@ from triptych import provenance as origin
 from triptych.errors import UserError, one_line
 from triptych.files import refusal, shown, write_whole
 from triptych.image import colour
+from triptych.image.resample import resized
 
 Floats = NDArray[np.float32]
 Codes = NDArray[np.uint8] | NDArray[np.uint16]
@@ -100,8 +101,26 @@ class Picture:
         if alpha is not None and alpha.shape != pixels.shape[:2]:
             raise ValueError(f"alpha is {alpha.shape}, the pixels are {pixels.shape[:2]}")
         same_size = pixels.shape == self.pixels.shape
-        source = self.source if same_size else None
-        return replace(self, pixels=pixels, alpha=alpha, source=source)
+        if same_size:
+            return replace(self, pixels=pixels, alpha=alpha)
+        exif = self.exif
+        if exif:  # it tells the size
+            told = Image.Exif()
+            told.load(exif)
+            exif = _exif_block(told, pixels.shape[1], pixels.shape[0])
+        return replace(self, pixels=pixels, alpha=alpha, exif=exif, source=None)
+
+    def with_size_of(self, pixels: Floats) -> Picture:
+        """This picture with other pixels, of any size: the alpha is enlarged or reduced to fit."""
+        height, width = pixels.shape[:2]
+        if self.alpha is None or self.alpha.shape == (height, width):
+            return self.with_pixels(pixels)
+        return self.with_pixels(pixels, fitted(self.alpha, height, width))
+
+
+def fitted(alpha: Floats, height: int, width: int) -> Floats:
+    """An alpha at another size (bicubic): height x width float32, 0..1."""
+    return np.clip(resized(alpha[..., None], height, width)[..., 0], 0, 1)
 
 
 def load(path: str | os.PathLike[str]) -> Picture:

@@ -1,0 +1,166 @@
+"""The recipe `upscale`, on pictures made here: pairs, network, loss, a run, its bundle."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from triptych import bundle
+from triptych.image.resample import enlarge, shrink
+from triptych.training import commands, loop
+from triptych.training.image import upscale, upscale_data
+from triptych.training.image.dead_leaves import dead_leaves
+from triptych.training.image.upscale_data import as_bytes, pair_of
+from triptych.training.image.upscale_export import parameters, plain
+from triptych.training.image.upscale_net import SCALES, RepConv, UpscaleNet, cubic_kernel
+from triptych.training.loop import Run
+
+SETS = ("cid22_512", "clic2025_1024", "ocean_cc0_1024")
+
+
+def leaves(seed: int, height: int = 100, width: int = 120) -> np.ndarray:
+    made = dead_leaves(max(height, width), np.random.default_rng(seed))
+    return np.asarray(made[:height, :width])
+
+
+@pytest.fixture(autouse=True)
+def data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The three sets of photographs in TRIPTYCH_DATA, six small pictures each."""
+    for number, name in enumerate(SETS):
+        folder = tmp_path / "data/photos" / name
+        folder.mkdir(parents=True)
+        with zipfile.ZipFile(folder / f"{name}.zip", "w") as archive:
+            for index in range(6):
+                file = io.BytesIO()
+                Image.fromarray(leaves(10 * number + index)).save(file, "png")
+                archive.writestr(f"{index}.png", file.getvalue())
+    monkeypatch.setenv("TRIPTYCH_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("TRIPTYCH_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+def recipe(**changes: Any) -> upscale.UpscaleRecipe:
+    small: dict[str, Any] = {
+        "width": 8,
+        "depth": 2,
+        "patch": 14,
+        "steps": 6,
+        "batch": 6,
+        "minutes": 0,
+    }
+    small |= {"accelerator": "cpu", "warmup": 2, "ema": 0.5, "log_every": 2, "precision": "32-true"}
+    made = commands._recipe("upscale", {**small, **changes})
+    assert isinstance(made, upscale.UpscaleRecipe)
+    return made
+
+
+def test_the_network_is_small_enough() -> None:
+    chosen = upscale.UpscaleSettings()
+    net = UpscaleNet(chosen.width, chosen.depth)
+    assert all(parameters(net, scale) <= 150_000 for scale in SCALES)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_the_kernel_before_the_shuffle_is_bicubic(scale: int) -> None:
+    picture = np.random.default_rng(0).random((9, 11, 3))
+    x = torch.from_numpy(picture.transpose(2, 0, 1)[None].copy())
+    padded = F.pad(x, (2, 2, 2, 2), mode="replicate")
+    made = F.pixel_shuffle(F.conv2d(padded, cubic_kernel(scale).double(), groups=3), scale)
+    wanted = enlarge(picture, scale)
+    inside = slice(2 * scale, -2 * scale)
+    got = made[0].permute(1, 2, 0).numpy()
+    np.testing.assert_allclose(got[inside, inside], wanted[inside, inside], atol=1e-6)
+
+
+def test_a_block_is_one_plain_convolution() -> None:
+    torch.manual_seed(1)
+    block = RepConv(8)
+    torch.nn.init.normal_(block.point, std=0.2)
+    torch.nn.init.normal_(block.bias)
+    x = torch.randn(2, 8, 7, 9)
+    parts = F.conv2d(x, block.weight, block.bias, padding=1) + x
+    parts = parts + torch.einsum("oi,nihw->nohw", block.point, x)
+    torch.testing.assert_close(block(x), parts, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(plain(block)(x), parts, atol=1e-5, rtol=1e-5)
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.integers(40, 90), st.integers(40, 90), st.sampled_from(SCALES), st.integers(0, 10**6))
+def test_crops_belong_together(height: int, width: int, scale: int, seed: int) -> None:
+    """The large crop, made smaller, is the small crop, but for its border."""
+    pair = pair_of(leaves(3, height, width), scale)
+    assert pair.large.shape[:2] == tuple(scale * side for side in pair.small.shape[:2])
+    patch = min(10, *pair.small.shape[:2])
+    drawn = upscale_data.Pairs([pair], scale, patch)
+    small, large = drawn.draw(np.random.default_rng(seed))
+    assert small.shape == (patch, patch, 3)
+    assert large.shape == (scale * patch, scale * patch, 3)
+    again = as_bytes(shrink(np.ascontiguousarray(large), scale))
+    inside = slice(2, -2)
+    assert np.array_equal(small[inside, inside], again[inside, inside])
+
+
+def test_crops_are_drawn_where_detail_is() -> None:
+    flat = np.full((96, 192, 3), 128, np.uint8)
+    flat[:, 96:] = leaves(0, 96, 96)
+    drawn = upscale_data.Pairs([pair_of(flat, 3)], 3, 8)
+    crops = [drawn.draw(np.random.default_rng(n))[0] for n in range(60)]
+    assert sum(float(crop.std()) > 2 for crop in crops) > 45
+
+
+def test_no_picture_is_in_both_parts(data_set: Path) -> None:
+    train, valid = upscale_data.load(recipe().sources(), 2, 14)
+    again, _ = upscale_data.load(recipe().sources(), 2, 14)
+    assert len(valid) == 2  # of 18 pictures
+    assert len(train) == len(again) == 2 * 16
+    assert not {pair.large.tobytes() for pair in valid} & {pair.large.tobytes() for pair in train}
+    for one in valid:
+        assert not any(np.array_equal(one.small[:8, :8], pair.small[:8, :8]) for pair in train)
+
+
+def test_a_run_learns_resumes_and_exports(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    whole = loop.fit(recipe(), Run(tmp_path / "whole"))
+    half = Run(tmp_path / "half")
+    loop.fit(recipe(), half, stop_after=3)
+    resumed = loop.fit(recipe(), half, resume=True)
+    assert resumed.step == whole.step == 6
+    one, two = (loop.averaged(recipe(), run)["model"] for run in (whole, half))
+    for key, value in one.state_dict().items():
+        torch.testing.assert_close(value, two.state_dict()[key])
+    assert (tmp_path / "whole/sample.png").is_file()
+    path = recipe().export({"model": one}, whole, tmp_path / "upscale")
+    made = bundle.open_bundle(path)
+    assert made.card.task == "upscale"
+    assert set(made.card.graphs) == {"x2", "x3", "x4"}
+    assert made.card.extra["overlap"] == 4
+    assert all(part["max_abs"] < 1e-4 for part in made.card.parity.values())
+    assert [source["name"] for source in made.card.data] == list(SETS)
+
+
+@pytest.mark.parametrize("squared", [0.0, 1.0])
+def test_the_loss_falls(squared: float) -> None:
+    torch.manual_seed(0)
+    made = recipe(squared=squared, rate=2e-3)
+    modules = made.setup(torch.device("cpu"))
+    optimizer = made.optimizers(modules)["model"]
+    batch = made.batch(range(12), torch.device("cpu"))
+    losses = []
+    for _ in range(25):
+        loss, figures = made.loss("model", modules, batch, 0.5)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.95 * losses[0]
+    assert set(figures) == {"psnr2", "psnr3", "psnr4"}
