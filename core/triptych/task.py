@@ -29,6 +29,7 @@ MAX_SEED = 2**31 - 1  # the largest that Blender, OSC and NumPy's legacy generat
 _BUILT_IN = (
     "triptych.image.style",
     "triptych.image.upscale",
+    "triptych.image.inpaint",
     "triptych.music.melody",
     "triptych.music.phrases",
     "triptych.music.fill",

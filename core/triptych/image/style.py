@@ -7,7 +7,6 @@ picture of any size is stylised alike all over and no seam shows.
 
 from __future__ import annotations
 
-import math
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from triptych import bundle
 from triptych.engine import Engine, Job
 from triptych.errors import UserError
+from triptych.image.masks import LUMA, fitted, resized
 from triptych.image.tiles import tile_map
 from triptych.task import Choice, Parameter, Result, Task
 
@@ -29,7 +29,6 @@ MEASURED = 384  # longest side in px of the copy on which statistics are taken
 STYLE_SIDE = 512  # short side in px at which a style picture is read: it sets the brush size
 _BORDER = 8  # mirrored px around the picture that hide its border
 _STRIP = 512  # rows that are blended at a time
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
 
 def stylise(
@@ -53,11 +52,13 @@ def stylise(
     if strength == 0:
         return Result(picture, used)
     size = picture.shape[:2]
-    weights = _mask(mask, feather, size)  # before the work: it may not fit
-    working = picture if scale == 1 else _resized(picture, [round(s / scale) for s in size])
+    weights = (
+        None if mask is None else fitted(mask, feather, size)
+    )  # before the work: it may not fit
+    working = picture if scale == 1 else resized(picture, [round(s / scale) for s in size])
     made, small = paint(base, working, code, seed, engine, job.part(0.1, 0.95), tile)
     if made.shape[:2] != size:
-        made = _resized(made, size)
+        made = resized(made, size)
     if strength < 1 or weights is not None or keep_colour != "no":
         colour = _colour_keeper(
             keep_colour,
@@ -200,7 +201,7 @@ def _style_sized(picture: Floats) -> Floats:
     top, left = max(0, height - longest) // 2, max(0, width - longest) // 2
     picture = picture[top : top + longest, left : left + longest]
     factor = STYLE_SIDE / min(height, width)
-    return _resized(picture, [max(64, round(s * factor)) for s in picture.shape[:2]])
+    return resized(picture, [max(64, round(s * factor)) for s in picture.shape[:2]])
 
 
 def _small_copy(picture: Floats, multiple: int) -> Floats:
@@ -211,19 +212,7 @@ def _small_copy(picture: Floats, multiple: int) -> Floats:
     if [height, width] == size:
         return picture
     # means over areas are good enough for statistics, in a third of Lanczos' time
-    return _resized(picture, size, "BOX" if size[0] <= height and size[1] <= width else "LANCZOS")
-
-
-def _resized(picture: Floats, size: Sequence[int], filter: str = "LANCZOS") -> Floats:
-    """`picture` at `size` (height, width), clipped to 0..1."""
-    from PIL import Image
-
-    height, width = (max(1, int(s)) for s in size)
-    made = np.empty((height, width, picture.shape[2]), np.float32)
-    for channel in range(picture.shape[2]):
-        plane = Image.fromarray(np.ascontiguousarray(picture[..., channel]))
-        made[..., channel] = np.asarray(plane.resize((width, height), Image.Resampling[filter]))
-    return np.clip(made, 0, 1, out=made)
+    return resized(picture, size, "BOX" if size[0] <= height and size[1] <= width else "LANCZOS")
 
 
 def _grain(picture: Floats, seed: int) -> Bytes:
@@ -258,7 +247,7 @@ def _colour_keeper(
     that their mean and covariance are the original's, measured on the small copy.
     """
     if kind == "luminance":
-        return lambda before, after: before + ((after - before) @ _LUMA)[..., None]
+        return lambda before, after: before + ((after - before) @ LUMA)[..., None]
     if kind == "linear":
         original, made = small.reshape(-1, 3), paint_small().reshape(-1, 3)
         matrix = _root(np.cov(original.T)) @ np.linalg.inv(_root(np.cov(made.T)))
@@ -272,28 +261,6 @@ def _root(covariance: Floats) -> Floats:
     values, vectors = np.linalg.eigh(covariance + 1e-5 * np.eye(3))
     root: Floats = (vectors * np.sqrt(values)) @ vectors.T
     return root
-
-
-def _mask(mask: Path | Floats | None, feather: float, size: tuple[int, int]) -> Floats | None:
-    """The mask H x W with its edge softened by `feather` px; None where there is none."""
-    if mask is None:
-        return None
-    weights = _load(mask) @ _LUMA if isinstance(mask, Path) else mask
-    weights = np.clip(weights, 0, 1)
-    if weights.shape != size:
-        if not math.isclose(weights.shape[0] / weights.shape[1], size[0] / size[1], rel_tol=0.02):
-            raise UserError(
-                f"the mask has {weights.shape[1]} x {weights.shape[0]} pixels and the picture "
-                f"{size[1]} x {size[0]}: give a mask of the picture's shape"
-            )
-        weights = _resized(weights[..., None], size)[..., 0]
-    if feather > 0:
-        from PIL import Image, ImageFilter
-
-        coded = Image.fromarray((weights * 255 + 0.5).astype(np.uint8))
-        soft = coded.filter(ImageFilter.GaussianBlur(feather / 2))
-        weights = np.asarray(soft, np.float32) / 255
-    return weights
 
 
 TASK = Task(

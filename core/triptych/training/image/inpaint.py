@@ -32,6 +32,7 @@ OVERLAP = 128  # pixels that a filled pixel looks at most, nearly
 class InpaintSettings:
     """Settings of the recipe `inpaint`."""
 
+    name: str = "inpaint"  # of the bundle
     rate: float = 1e-3
     critic_rate: float = 1e-3
     size: int = 192  # pixels of a crop's side
@@ -58,7 +59,7 @@ class InpaintRecipe(Recipe):
 
     def sources(self) -> list[data.Source]:
         root = data.data_root()
-        return [*sets.photographs(root), *sets.paintings(root)]
+        return [*sets.photographs(root), *sets.free_paintings(root)]
 
     def setup(self, device: torch.device) -> dict[str, nn.Module]:
         root = data.data_root()
@@ -67,7 +68,7 @@ class InpaintRecipe(Recipe):
             self.judge.to(torch.bfloat16)
         self.judge.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.photographs = content_pictures(sets.photographs(root))
-        self.paintings = content_pictures(sets.paintings(root))
+        self.paintings = content_pictures(sets.free_paintings(root))
         self.filled: list[list[Tensor]] = []
         net = InpaintNet(self.settings.width)
         net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -117,9 +118,10 @@ class InpaintRecipe(Recipe):
         taps = self.judge(whole)
         with torch.no_grad():
             wanted = self.judge(truth)
-        apart = sum(F.l1_loss(a.float(), b.float()) for a, b in zip(taps, wanted, strict=True))
+        each = [F.l1_loss(a.float(), b.float()) for a, b in zip(taps, wanted, strict=True)]
+        apart = torch.stack(each).sum()
         total = 2 * plain.mean() + 0.3 * F.l1_loss(made, truth) + s.perceptual * apart
-        figures = {"plain": float(plain.detach().mean()), "taps": float(apart)}
+        figures = {"plain": float(plain.detach().mean()), "taps": float(apart.detach())}
         if late:
             liked = -score(critic(taps, whose)).mean()
             total = total + s.adversarial * liked
@@ -145,9 +147,9 @@ class InpaintRecipe(Recipe):
         return sheet
 
     def export(self, modules: Mapping[str, nn.Module], run: Run, folder: Path) -> Path:
-        net = modules["net"].cpu().float().eval().to(memory_format=torch.contiguous_format)
+        net = modules["net"].cpu().float().eval()
         card = bundle.Card(
-            name="inpaint",
+            name=self.settings.name,
             version="1.0.0",
             task="inpaint",
             title="What could stand in a hole",
@@ -188,7 +190,7 @@ def graph(net: nn.Module) -> export.GraphExport:
         net,
         inputs(64, 96),
         ["filled"],
-        {name: sides for name in ("picture", "hole", "guessed", "filled")},
+        dict.fromkeys(("picture", "hole", "guessed", "filled"), sides),
         [inputs(64, 64), inputs(128, 72)],
         {"picture": (0.0, 1.0), "hole": (0.0, 1.0), "guessed": (0.0, 1.0)},
     )
