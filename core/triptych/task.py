@@ -30,6 +30,7 @@ _BUILT_IN = (
     "triptych.image.style",
     "triptych.image.dream",
     "triptych.image.upscale",
+    "triptych.image.inpaint",
     "triptych.music.melody",
     "triptych.music.phrases",
     "triptych.music.fill",

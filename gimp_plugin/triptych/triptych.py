@@ -49,7 +49,7 @@ def described() -> list[dict[str, Any]]:
     try:
         tasks = json.loads((HERE / "tasks.json").read_text("utf-8"))
         painting = [task for task in tasks if task["input"] == task["output"] == "picture"]
-        return [task for task in painting if not task["resizes"]]  # a layer keeps its size
+        return [task for task in painting if not task.get("resizes")]  # a layer keeps its size
     except (OSError, ValueError, KeyError, TypeError):
         return []
 

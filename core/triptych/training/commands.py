@@ -25,6 +25,7 @@ from triptych.training.loop import LoopSettings, Recipe, Run
 RECIPES = {
     "perceptual": "triptych.training.image.distillation:PerceptualRecipe",
     "style": "triptych.training.image.style:StyleRecipe",
+    "inpaint": "triptych.training.image.inpaint:InpaintRecipe",
     "upscale": "triptych.training.image.upscale:UpscaleRecipe",
     "own-style": "triptych.training.image.own_style:OwnStyleRecipe",
     "artist": "triptych.training.image.artist:ArtistRecipe",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import dataclasses
+import io
 from pathlib import Path
 
 from triptych.training import data
@@ -52,6 +55,14 @@ def style_source(root: Path) -> data.Source:
         title="Public-domain works as styles",
         origin="public repositories named per picture in the set's index.csv",
     )
+
+
+def free_paintings(root: Path) -> list[data.Source]:
+    """Those of `paintings` whose source, too, calls them public domain or open access."""
+    labelled, *others = paintings(root)
+    table = csv.DictReader(io.StringIO(labelled.read("index.csv").decode()))
+    free = {row["file"] for row in table if row["label is public domain / open access"] == "yes"}
+    return [dataclasses.replace(labelled, keep=lambda name: name in free), *others]
 
 
 def paintings(root: Path) -> list[data.Source]:

@@ -1,0 +1,287 @@
+"""The tasks `inpaint` and `extend`: what could stand where nothing is, or what is not wanted.
+
+A hole wider than the network looks across is first filled in a smaller copy; what was found there,
+without its detail, is the guess from which the next larger copy is filled.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triptych import bundle
+from triptych.engine import Engine, Job
+from triptych.errors import UserError
+from triptych.image.overlay import mask_weights, resized, to_network
+from triptych.image.tiles import tile_map
+from triptych.task import Choice, Parameter, Result, Task
+
+Floats = NDArray[Any]  # float32
+
+_REACH = 40  # px from its edge to its middle that a hole may have at most, at each size
+_CONTEXT = 256  # px around the hole that are looked at
+_SMALL = 256  # longest side in px of the copy on which a hole's width is measured
+_MOST = 8192  # px that a side is extended by at most
+
+
+def inpaint(
+    picture: Floats,
+    job: Job,
+    engine: Engine,
+    mask: Path | Floats,
+    grow: int,
+    feather: float,
+    model: str,
+    tile: int,
+) -> Result:
+    """The picture H x W x 3 with what the mask marks filled anew; see INPAINT."""
+    network = bundle.get_bundle(model, "inpaint")
+    size = picture.shape[:2]
+    drawn = mask_weights(mask, 0.0, size)
+    assert drawn is not None
+    weights = grown(drawn, grow)
+    if not (weights > 0).any():
+        raise UserError("the mask marks nothing: paint white what is to be filled.")
+    if feather > 0:
+        soft = mask_weights(weights, feather, size)
+        assert soft is not None
+        weights = np.maximum(weights, soft)
+    hole = weights > 0
+    if hole.all():
+        raise UserError("the mask marks the whole picture: leave some of it to go by.")
+    made = picture.copy()
+    rows, columns = _around(hole)
+    found = fill(picture[rows, columns], hole[rows, columns], network, engine, job, tile)
+    before, share = picture[rows, columns], weights[rows, columns, None]
+    made[rows, columns] = (1 - share) * before + share * found
+    job.progress(1.0, "done")
+    return Result(made, [network.used])
+
+
+def extend(
+    picture: Floats,
+    job: Job,
+    engine: Engine,
+    left: int,
+    right: int,
+    top: int,
+    bottom: int,
+    model: str,
+    tile: int,
+) -> Result:
+    """The picture with that many px more on each side; see EXTEND."""
+    network = bundle.get_bundle(model, "inpaint")
+    if not (left or right or top or bottom):
+        raise UserError("nothing is to be added: give left, right, top or bottom.")
+    whole = np.pad(picture, ((top, bottom), (left, right), (0, 0)), constant_values=0.5)
+    hole = np.ones(whole.shape[:2], bool)
+    hole[top : top + len(picture), left : left + picture.shape[1]] = False
+    made = fill(whole, hole, network, engine, job, tile)
+    made[~hole] = whole[~hole]
+    job.progress(1.0, "done")
+    return Result(made, [network.used])
+
+
+def fill(
+    picture: Floats, hole: Floats, network: bundle.Bundle, engine: Engine, job: Job, tile: int
+) -> Floats:
+    """The picture H x W x 3 with the hole (H x W booleans) filled; the rest is not changed."""
+    levels = 0
+    while reach(hole) > _REACH * 2**levels and min(hole.shape) > 64 * 2**levels:
+        levels += 1
+    guess: Floats | None = None
+    coarse = int(network.card.extra["coarse"])
+    for level in range(levels, -1, -1):
+        known, missing = _smaller(picture, hole, 2**level)
+        if guess is None:
+            guess = np.full_like(known, 0.5)
+            guessed = np.zeros_like(missing)
+        else:
+            guess = _plain(resized(guess, missing.shape, "BILINEAR"), coarse)
+            guessed = missing
+        given = np.where(missing[..., None], guess, known)
+        share = job.part((levels - level) / (levels + 1), (levels - level + 1) / (levels + 1))
+        guess = _run(given, missing, guessed, network, engine, share, tile)
+    assert guess is not None
+    return np.where(hole[..., None], guess, picture)
+
+
+def _run(
+    given: Floats,
+    hole: Floats,
+    guessed: Floats,
+    network: bundle.Bundle,
+    engine: Engine,
+    job: Job,
+    tile: int,
+) -> Floats:
+    graph = network.graph("fill")
+
+    def filled(piece: Floats, masks: Floats) -> Floats:
+        if not masks[..., 0].any():
+            return piece
+        values = to_network(np.concatenate([piece, masks], 2))
+        inputs = {"picture": values[:, :3], "hole": values[:, 3:4], "guessed": values[:, 4:]}
+        inputs = {name: np.ascontiguousarray(value) for name, value in inputs.items()}
+        made: Floats = engine.run(graph, inputs, job)["filled"][0].transpose(1, 2, 0)
+        return np.where(masks[..., :1] > 0, np.clip(made, 0, 1), piece)
+
+    masks = np.stack([hole, guessed], 2).astype(np.float32)
+    overlap, multiple = int(network.card.extra["overlap"]), int(network.card.extra["multiple"])
+    return tile_map(given, filled, tile, overlap, job, multiple, border=multiple, beside=[masks])
+
+
+def reach(hole: Floats) -> float:
+    """How far the middle of a hole (H x W booleans) is from its edge, in px, about.
+
+    The picture's border is no edge: nothing is known behind it.
+    """
+    factor = max(1, -(-max(hole.shape) // _SMALL))
+    small = _pooled(hole.astype(np.float32), factor) > 0.5
+    steps = 0
+    while small.any() and not small.all():
+        wide = np.pad(small, 1, mode="edge")
+        small = wide[1:-1, 1:-1] & wide[:-2, 1:-1] & wide[2:, 1:-1] & wide[1:-1, :-2]
+        small &= wide[1:-1, 2:]
+        steps += 1
+    return float(steps * factor)
+
+
+def grown(mask: Floats, by: int) -> Floats:
+    """The mask H x W, 0..1, spread by `by` px on every side."""
+    if by == 0:
+        return mask
+    from PIL import Image, ImageFilter
+
+    made = Image.fromarray((mask * 255 + 0.5).astype(np.uint8))
+    for _ in range(by):  # many small steps are faster than one large filter
+        made = made.filter(ImageFilter.MaxFilter(3))
+    return np.asarray(made, np.float32) / 255
+
+
+def _around(hole: Floats) -> tuple[slice, slice]:
+    """The rows and columns of the hole with what lies around it."""
+    found = []
+    for axis in (1, 0):
+        places = np.flatnonzero(hole.any(axis))
+        first, last = int(places[0]), int(places[-1]) + 1
+        context = max(_CONTEXT, (last - first) // 2)
+        found.append(slice(max(0, first - context), last + context))
+    return found[0], found[1]
+
+
+def _smaller(picture: Floats, hole: Floats, factor: int) -> tuple[Floats, Floats]:
+    """A copy `factor` times smaller, of known pixels only, and where it knows less than half."""
+    if factor == 1:
+        return picture, hole
+    known = (~hole).astype(np.float32)
+    share = _pooled(known, factor)
+    total = np.stack([_pooled(picture[..., c] * known, factor) for c in range(3)], 2)
+    return total / np.maximum(share, 1e-6)[..., None], share < 0.5
+
+
+def _pooled(values: Floats, factor: int) -> Floats:
+    """Means of `factor` x `factor` px, those at the end with the last px repeated."""
+    height, width = values.shape
+    padded = np.pad(values, ((0, -height % factor), (0, -width % factor)), mode="edge")
+    made: Floats = padded.reshape(
+        padded.shape[0] // factor, factor, padded.shape[1] // factor, factor
+    ).mean((1, 3))
+    return made
+
+
+def _plain(picture: Floats, factor: int) -> Floats:
+    """The picture without detail smaller than `factor` px."""
+    small = np.stack([_pooled(picture[..., c], factor) for c in range(3)], 2)
+    return resized(small, picture.shape[:2], "BILINEAR")
+
+
+def models() -> list[Choice]:
+    """The models as choices, the one that ships first."""
+    return [Choice(b.listed, b.card.title, b.card.notes) for b in bundle.find_bundles("inpaint")]
+
+
+_MODEL = Parameter(
+    "model",
+    "Model",
+    "choice",
+    "inpaint",
+    "The network that does it.",
+    choices=models,
+    noun="model",
+    advanced=True,
+)
+_TILE = Parameter(
+    "tile",
+    "Tile",
+    "int",
+    768,
+    "Size of the pieces in which a large picture is worked on; smaller takes less memory.",
+    minimum=256,
+    maximum=8192,
+    step=64,
+    unit="px",
+    advanced=True,
+)
+
+
+def _side(name: str) -> Parameter:
+    return Parameter(
+        name,
+        name.capitalize(),
+        "int",
+        0,
+        f"How much is added on the {name}." if name in ("left", "right") else "How much is added.",
+        minimum=0,
+        maximum=_MOST,
+        step=16,
+        unit="px",
+    )
+
+
+INPAINT = Task(
+    name="inpaint",
+    label="Fill selection",
+    help="Remove what is selected, and fill its place to fit what is around.",
+    function=inpaint,
+    model="inpaint",
+    parameters=(
+        Parameter("mask", "Mask", "mask", None, "What to fill: white is filled anew."),
+        Parameter(
+            "grow",
+            "Grow",
+            "int",
+            0,
+            "Spreads the mask, so that no rim of what is removed stays.",
+            minimum=0,
+            maximum=100,
+            unit="px",
+        ),
+        Parameter(
+            "feather",
+            "Feather",
+            "float",
+            0.0,
+            "Softness of the filled part's edge, outwards.",
+            minimum=0.0,
+            maximum=500.0,
+            step=1.0,
+            unit="px",
+        ),
+        _MODEL,
+        _TILE,
+    ),
+)
+EXTEND = Task(
+    name="extend",
+    label="Extend the canvas",
+    help="Make the canvas larger, and paint on what the picture shows.",
+    function=extend,
+    model="inpaint",
+    resizes=True,
+    parameters=(*map(_side, ("left", "right", "top", "bottom")), _MODEL, _TILE),
+)
+TASKS = (INPAINT, EXTEND)
