@@ -46,7 +46,8 @@ class Climb:
 
     `vectors` (K x C) and `energy` are what the graph of `layer` takes (see `training.image.
     dream_step`); `colour` is the share of the colours' change that is kept, `rate` the mean change
-    in a step, `jitter` the most px by which the network's grid is moved.
+    in a step, `jitter` the most px by which the network's grid is moved, `tile` the longest side of
+    what is given to the graph at once.
     """
 
     base: bundle.Bundle
@@ -69,7 +70,9 @@ class Climb:
             return _softened(found["gradient"], self.colour)
 
         overlap, multiple = int(facts["overlap"]) + _MARGIN, int(facts["multiple"])
-        return tile_map(picture, one, self.tile, overlap, job, multiple, border=_BORDER)
+        whole = max(picture.shape[:2]) + 2 * _BORDER <= self.tile
+        core = self.tile if whole else self.tile - 2 * overlap
+        return tile_map(picture, one, core, overlap, job, multiple, border=_BORDER)
 
     def octave(
         self, canvas: Floats, steps: int, rng: np.random.Generator, engine: Engine, job: Job
@@ -282,16 +285,25 @@ def zoom(
     climb, used = _climb(motif, guide, strength, colour, jitter, tile, engine, job)
     first = job.part(0.0, 0.2, "the first frame")
     now = climb.dreamt(picture, octaves, octave_scale, steps, seed, engine, first)
-    made = [_coded(now)]
+    made, mean, spread = [_coded(now)], now.mean((0, 1)), now.std((0, 1))
     few = max(1, steps // 4)  # a frame is the dream of a dream: little is to be added
     for number in range(1, frames):
         begun, done = (0.2 + 0.8 * (number - n) / (frames - 1) for n in (1, 0))
         part = job.part(begun, done, f"frame {number + 1} of {frames}")
-        now = climb.dreamt(
-            _nearer(now, 1 + zoom / 100, turn), 2, octave_scale, few, seed + number, engine, part
-        )
+        nearer = _nearer(now, 1 + zoom / 100, turn)
+        now = climb.dreamt(nearer, 2, octave_scale, few, seed + number, engine, part)
+        _calm(now, mean, spread)
         made.append(_coded(now))
     return Result(Film(made, rate), used)
+
+
+def _calm(picture: Floats, mean: Floats, spread: Floats) -> None:
+    """Give the picture this mean and at most this spread, in place: dreams of dreams grow harsh."""
+    scale = np.minimum(1, spread / np.maximum(picture.std((0, 1)), 1e-6))
+    picture -= picture.mean((0, 1))
+    picture *= scale
+    picture += mean
+    np.clip(picture, 0, 1, out=picture)
 
 
 def _nearer(picture: Floats, factor: float, degrees: float) -> Floats:
@@ -431,9 +443,9 @@ _RUN: Sequence[Parameter] = (
         "tile",
         "Tile",
         "int",
-        1280,
+        1152,
         "Size of the pieces in which a large picture is worked on; smaller takes less memory.",
-        minimum=256,
+        minimum=512,
         maximum=8192,
         step=64,
         unit="px",
