@@ -104,7 +104,7 @@ def accompany(given: Score, job: Job, engine: Engine, **values: Any) -> Result:
     writer = _Writer(
         given, [melody, *others], parts, model, engine, values | {"collection": collection}
     )
-    middle = max(int(np.median(melody.notes["pitch"])), 55)  # what accompanies keeps below
+    middle = max(int(np.median(melody.notes["pitch"])) - 4, 55)  # what accompanies keeps below
     asked = {
         part: (low, max(min(high, middle), low + 12))
         for part, (_, _, low, high) in band.items()

@@ -17,27 +17,29 @@ def led(
     """Of the pitches `allowed` (128 booleans) for a note of `part` at `tick`, those that lead well.
 
     `voices` are all parts from the highest to the lowest, `notes` their EVENTs so far. A voice
-    keeps between its neighbours and within an octave and a fifth of where it was, and does not move
-    in parallel fifths or octaves with one that moves at this tick. Where no pitch is left, the last
-    of these rules that leaves any is the last that is kept.
+    keeps between its neighbours, does not move in parallel fifths or octaves with one that moves at
+    this tick, keeps within an octave of the one above (but the bass) and within an octave and a
+    fifth of where it was. In this order: a rule that would leave no pitch is not kept.
     """
     place = voices.index(part)
     pitches = np.arange(128)
     own = _before(notes, part, tick)
     between = np.ones(128, bool)
-    parallel = np.zeros(128, bool)
+    parallel, near = np.zeros(128, bool), np.ones(128, bool)
     for other, voice in enumerate(voices):
         now = _sounding(notes, voice, tick)
         if other == place or now is None:
             continue
         between &= pitches <= now if other < place else pitches >= now
+        if other == place - 1 and place < len(voices) - 1:
+            near = pitches >= now - 12
         earlier = _before(notes, voice, tick)
         if own is None or earlier is None or earlier == now:
             continue
         interval = (earlier - own) % 12
         if interval in _PERFECT:
             parallel |= (pitches != own) & ((now - pitches) % 12 == interval)
-    rules = [between, ~parallel]
+    rules = [between, ~parallel, near]
     if own is not None:
         rules.append(abs(pitches - own) <= 19)
     for rule in rules:
