@@ -15,11 +15,14 @@ HERE = Path(__file__).parent
 
 
 def main() -> None:
-    """Write docs/tune.png, docs/beat.png and docs/played.png."""
+    """Write docs/tune.png, choir.png, beat.png and played.png."""
     beat = load(BEAT)
     played = get_task("groove").run(beat).made
     tune = get_task("melody").run(key="D", metre="6/8", seed=1).made
-    for name, score in (("tune", tune), ("beat", beat), ("played", played)):
+    song = get_task("melody").run(key="F", metre="3/4", seed=4, temperature=0.7).made
+    choir = get_task("harmonise").run(song, seed=1).made
+    figures = {"tune": tune, "choir": choir, "beat": beat, "played": played}
+    for name, score in figures.items():
         piano_roll(score).quantize(64, dither=Dither.NONE).save(HERE / f"{name}.png", optimize=True)
 
 

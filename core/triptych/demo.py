@@ -143,18 +143,23 @@ def dream_section(folder: Path) -> Section:
 
 
 def tune_section(folder: Path) -> Section:
-    """Runs `melody` and `continue` into `folder`; sounds are made where FluidSynth is found."""
+    """Runs the commands that make tunes into `folder`; sounds are made where FluidSynth is."""
     made = Section("A tune", "Made note by note, in the key and metre that were asked for.")
-    words = ["melody", "--key", "D", "--metre", "6/8", "--seed", "1"]
-    title = "A jig in D"
-    made.figures.append(_score_figure(folder, "tune", title, "", words, ""))
-    title = "How it might go on"
-    made.figures.append(_score_figure(folder, "longer", title, "", ["continue"], "tune.mid"))
+    jig = ["melody", "--key", "D", "--metre", "6/8", "--seed", "1"]
+    song = ["melody", "--key", "F", "--metre", "3/4", "--seed", "4", "--temperature", "0.7"]
+    figures: list[tuple[str, str, str, list[str], str]] = [
+        ("tune", "A jig in D", "", jig, ""),
+        ("longer", "How it might go on", "", ["continue"], "tune.mid"),
+        ("song", "A tune in F", "", song, ""),
+        ("choir", "The same in four voices", "", ["harmonise", "--seed", "1"], "song.mid"),
+        ("trio", "With strings", "", ["accompany", "--band", "strings"], "song.mid"),
+    ]
+    made.figures += [_score_figure(folder, *figure) for figure in figures]
     return made
 
 
 def drum_section(folder: Path) -> Section:
-    """Runs the drum commands into `folder`; sounds are made where FluidSynth is found."""
+    """Runs the drum commands into `folder`; sounds are made where FluidSynth is."""
     made = Section(
         "Drums", "A beat on the grid, as a drummer would play it; and a drum kit from a rhythm."
     )

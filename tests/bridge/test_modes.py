@@ -108,6 +108,16 @@ def test_the_accompaniment_begins_with_a_bar_and_goes_on(playing: Start):
     assert not mode._band
 
 
+def test_the_models_that_ship_play_along(session: Start, user: Path):
+    made = session()
+    made.set("mode", "accompany")
+    made.do(made.bridge.play)
+    end = time.monotonic() + 60
+    while len(made.begun) < 6 and time.monotonic() < end:
+        made.play_phrase(TUNE)
+    assert len(made.begun) >= 6, made.said
+
+
 def test_drums_come_back_with_feel_two_bars_later(playing: Start):
     made = playing()
     made.set("mode", "humanise")

@@ -32,6 +32,7 @@ def test_the_page_shows_what_was_made(small: Path, capsys: pytest.CaptureFixture
     assert "dream.jpg" in shown
     assert shown >= {"beat.png", "humanised.png", "drumified.png"}
     assert scores >= {"beat.mid", "humanised.mid", "drumified.mid"}
+    assert scores >= {"tune.mid", "choir.mid", "trio.mid"}
     assert any(name.startswith("colour-") for name in shown)
     assert "The Starry Night" in page
     assert "triptych groove beat.mid -o humanised.mid" in page
