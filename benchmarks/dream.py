@@ -65,8 +65,8 @@ defaults:
 Wanted at least {RISE:g} times for each motif: {results.verdict(least >= RISE)}.
 
 The gradient of ONNX Runtime against PyTorch's autograd, motif by motif: the share of values that
-differ by more than {AGREEMENT:g} of the largest; the length of the difference by the gradient's; how
-far PyTorch's own float32 is from its float64 (where two values are equal but for rounding, the
+differ by more than {AGREEMENT:g} of the largest; the difference's length by the gradient's; and
+how far PyTorch's own float32 is from its float64 (where two values are equal but for rounding, the
 gradient may go either way):
 
 {results.table(("layer", "values beyond", "difference", "PyTorch's own"), layers)}
