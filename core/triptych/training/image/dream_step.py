@@ -40,10 +40,10 @@ class DreamStep(nn.Module):
         all places (1,), and the gradient 3 x H x W of its sum (which no tile's size changes)."""
         x, seen = (picture - 0.45) * 4, []
         for layer in self.layers:
-            if isinstance(layer, nn.MaxPool2d):  # columns, then rows: the way back is short
-                columns = _largest(x, 2)
-                seen.append(columns)
-                x = _largest(columns, 3)
+            if isinstance(layer, nn.MaxPool2d):  # along rows, then columns: the way back is short
+                rows = _largest(x, 3)
+                seen.append(rows)
+                x = _largest(rows, 2)
             else:
                 x = layer(x)
                 seen.append(x)
@@ -52,9 +52,9 @@ class DreamStep(nn.Module):
         for index in range(len(self.layers) - 1, -1, -1):
             layer = self.layers[index]
             if isinstance(layer, nn.MaxPool2d):
-                columns, whole = seen[index], seen[index - 1]
-                gradient = _gated(gradient, _largest(columns, 3))
-                gradient = _unpooled(_unpooled(gradient, columns, 3), whole, 2)
+                rows, whole = seen[index], seen[index - 1]
+                gradient = _gated(gradient, _largest(rows, 2))
+                gradient = _unpooled(_unpooled(gradient, rows, 2), whole, 3)
             elif isinstance(layer, nn.ReLU):
                 # Below a pooling the gate is behind it already, where there is less to do.
                 if not isinstance(self.layers[index + 1], nn.MaxPool2d):
@@ -82,20 +82,21 @@ def _gated(gradient: Tensor, values: Tensor) -> Tensor:
 
 
 def _unpooled(gradient: Tensor, values: Tensor, axis: int) -> Tensor:
-    """The gradient of `values` (at least 0), of which the largest of three was taken along `axis`,
-    2 apart: what equals the largest gets its gradient. (Values that are equal are 0, and those have
-    no gradient; a scatter by indices takes far longer.)
-    """
+    """The gradient of `values`, of which the largest of three was taken along `axis`, 2 apart: the
+    first that equals the largest gets its gradient, as in PyTorch (a scatter by indices takes far
+    longer)."""
     count, size = gradient.shape[axis], values.shape[axis]
     after = (0, 0) * (3 - axis)
-    pairs = F.pad(values, (*after, 0, 2 * count + 2 - size), value=-1.0)
+    pairs = F.pad(values, (*after, 0, 2 * count - size), value=-1.0)  # may cut off the last
     even, odd = (pairs[..., k::2] if axis == 3 else pairs[..., k::2, :] for k in (0, 1))
     pooled = _largest(values, axis)
-    first, second = (F.pad(gradient, (*after, *ends)) for ends in ((0, 1), (1, 0)))
-    above, below = (F.pad(pooled, (*after, *ends), value=-2.0) for ends in ((0, 1), (1, 0)))
     # ONNX Runtime casts and multiplies in a quarter of the time of a `where`.
-    at_even = (even == above).float() * first + (even == below).float() * second
-    at_odd = (odd == above).float() * first
+    first = gradient * (even == pooled).float()
+    rest = gradient - first
+    second = rest * (odd == pooled).float()
+    third = rest - second
+    at_even = F.pad(first, (*after, 0, 1)) + F.pad(third, (*after, 1, 0))
+    at_odd = F.pad(second, (*after, 0, 1))
     return torch.stack([at_even, at_odd], axis + 1).flatten(axis, axis + 1).narrow(axis, 0, size)
 
 
