@@ -19,8 +19,8 @@ def main() -> None:
     beat = load(BEAT)
     played = get_task("groove").run(beat).made
     tune = get_task("melody").run(key="D", metre="6/8", seed=1).made
-    song = get_task("melody").run(key="F", metre="3/4", seed=4, temperature=0.7).made
-    choir = get_task("harmonise").run(song, seed=1).made
+    song = get_task("melody").run(key="F", collection="hymn", highest=77, seed=0).made
+    choir = get_task("harmonise").run(song, collection="hymn", seed=1).made
     figures = {"tune": tune, "choir": choir, "beat": beat, "played": played}
     for name, score in figures.items():
         piano_roll(score).quantize(64, dither=Dither.NONE).save(HERE / f"{name}.png", optimize=True)

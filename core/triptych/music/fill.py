@@ -306,15 +306,19 @@ _TRACK = Parameter(
     minimum=0,
     maximum=999,
 )
-_CAREFUL = {"temperature": 0.8, "top_p": 0.9}  # what is added must fit, more than surprise
-_DRAWN = (
-    *(
-        dataclasses.replace(p, default=_CAREFUL.get(p.name, p.default))
-        for p in SHARED
-        if p.name not in ("swing", "model", "collection")
-    ),
-    _MODEL,
-)
+
+
+def _drawn(**defaults: float) -> tuple[Parameter, ...]:
+    """The parameters of all that is drawn, some with defaults of their own."""
+    kept = (p for p in SHARED if p.name not in ("swing", "model", "collection"))
+    return (
+        *(dataclasses.replace(p, default=defaults.get(p.name, p.default)) for p in kept),
+        _MODEL,
+    )
+
+
+_CAREFUL = _drawn(temperature=0.8, top_p=0.9)  # what is added must fit, more than surprise
+_FREER = _drawn(temperature=0.9)  # long parts: more careful ones fall into figures by heart
 _COLLECTION = next(p for p in SHARED if p.name == "collection")
 
 INFILL = Task(
@@ -337,7 +341,7 @@ INFILL = Task(
         ),
         _KEY,
         _COLLECTION,
-        *_DRAWN,
+        *_CAREFUL,
     ),
     input="score",
     output="score",
@@ -361,7 +365,7 @@ HARMONISE = Task(
             choices=(Choice("chorale", "Chorale"), Choice("hymn", "Hymn")),
             noun="kind of music",
         ),
-        *_DRAWN,
+        *_CAREFUL,
     ),
     input="score",
     output="score",
@@ -389,7 +393,7 @@ ACCOMPANY = Task(
         ),
         _TRACK,
         _KEY,
-        *_DRAWN,
+        *_FREER,
     ),
     input="score",
     output="score",
