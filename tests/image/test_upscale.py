@@ -38,9 +38,8 @@ def net(seed: int = 0, detail: float = 0.05) -> UpscaleNet:
     """A network whose heads add about `detail` to what bicubic interpolation gives."""
     torch.manual_seed(seed)
     made = UpscaleNet(8, DEPTH)
-    for head in made.heads:
-        assert isinstance(head, torch.nn.Conv2d)
-        torch.nn.init.normal_(head.weight, std=detail)
+    for one in made.nets:
+        torch.nn.init.normal_(one.head.weight, std=detail)
     return made
 
 
@@ -108,10 +107,10 @@ def test_tiles_agree_with_the_whole(height: int, width: int, scale: int, tile: i
 @scales
 def test_a_tile_reads_no_less_than_the_network_sees(scale: int):
     """The card's overlap is the receptive field: a farther pixel changes nothing, the last does."""
-    plain = PlainUpscale(net(detail=0.3), scale)
+    plain = PlainUpscale(net(detail=0.3).nets[SCALES.index(scale)])
     reach = int(bundle.get_bundle("upscale").card.extra["overlap"])
     x = torch.rand(1, 3, 41, 41, requires_grad=True)
-    made = plain.net.head(scale, plain.net.features(x), x)
+    made = plain.net(x)
     middle = made[..., 20 * scale : 21 * scale, 20 * scale : 21 * scale]
     (slope,) = torch.autograd.grad(middle.abs().sum(), x)
     seen = torch.nonzero(slope.abs().sum((0, 1)) > 1e-6 * slope.abs().max())

@@ -70,7 +70,7 @@ def recipe(**changes: Any) -> upscale.UpscaleRecipe:
 def test_the_network_is_small_enough() -> None:
     chosen = upscale.UpscaleSettings()
     net = UpscaleNet(chosen.width, chosen.depth)
-    assert all(parameters(net, scale) <= 150_000 for scale in SCALES)
+    assert all(parameters(one) <= 150_000 for one in net.nets)
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -154,9 +154,9 @@ def test_a_run_learns_resumes_and_exports(tmp_path: Path) -> None:
 def test_a_bundle_is_a_start(tmp_path: Path) -> None:
     torch.manual_seed(5)
     net = UpscaleNet(8, 2)
-    for conv in net.trunk:
-        assert isinstance(conv, RepConv)
-        torch.nn.init.normal_(conv.point, std=0.2)
+    for conv in net.modules():
+        if isinstance(conv, RepConv):
+            torch.nn.init.normal_(conv.point, std=0.2)
     for name, value in net.named_parameters():  # alike ones would be stored but once
         if name.endswith("bias"):
             torch.nn.init.normal_(value, std=0.1)

@@ -1,4 +1,4 @@
-"""The recipe `upscale`: one compact network that makes pictures 2, 3 and 4 times larger."""
+"""The recipe `upscale`: compact networks that make pictures 2, 3 and 4 times larger."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
@@ -154,18 +155,17 @@ class UpscaleRecipe(Recipe):
     @torch.no_grad()
     def sample(self, modules: Mapping[str, nn.Module]) -> Image.Image | None:
         """Bicubic, the network and the original of one picture per scale; prints the PSNR."""
-        net = modules["model"]
-        assert isinstance(net, UpscaleNet)
+        model = modules["model"]
+        assert isinstance(model, UpscaleNet)
         sheet, told = Image.new("RGB", (3 * 384, 3 * 384)), []
-        for row, (scale, pairs) in enumerate(zip(SCALES, self.valid, strict=True)):
-            gains, scores = [], []
+        for row, (net, pairs) in enumerate(zip(model.nets, self.valid, strict=True)):
+            scale, gains, scores = net.scale, [], []
             for place, pair in enumerate(pairs):
                 small, large = pair.small[:_SIDE, :_SIDE], pair.large
                 large = large[: scale * small.shape[0], : scale * small.shape[1]]
                 x = as_batch([small], next(net.parameters()).device)
-                made = net.head(scale, net.features(x), x)
-                plain = net.head(scale, 0 * net.features(x), x)
-                both = [upscale_data.as_bytes(255 * as_array(one)) for one in (plain, made)]
+                plain = F.pixel_shuffle(net.smooth(x), scale)
+                both = [upscale_data.as_bytes(255 * as_array(one)) for one in (plain, net(x))]
                 before, after = (psnr(one, large, 4 * scale) for one in both)
                 gains.append(after - before)
                 scores.append(after)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -13,27 +14,22 @@ from torch.utils.flop_counter import FlopCounterMode
 from triptych import bundle
 from triptych.errors import UserError
 from triptych.training import export
-from triptych.training.image.upscale_net import SCALES, RepConv, UpscaleNet
+from triptych.training.image.upscale_net import RepConv, ScaleNet, UpscaleNet
 
 
 class PlainUpscale(nn.Module):
-    """The network for one scale as it is run: plain convolutions only, result within 0..1."""
+    """A network as it is run: plain convolutions only, result within 0..1."""
 
-    def __init__(self, net: UpscaleNet, scale: int) -> None:
+    def __init__(self, net: ScaleNet) -> None:
         super().__init__()
-        self.net = UpscaleNet(net.entry.out_channels, len(net.trunk))
-        self.net.load_state_dict(net.state_dict())
+        self.net = copy.deepcopy(net)
         for place, conv in enumerate(self.net.trunk):
             assert isinstance(conv, RepConv)
             self.net.trunk[place] = plain(conv)
-        for place, other in enumerate(SCALES):
-            if other != scale:
-                self.net.heads[place] = nn.Identity()
-        self.scale = scale
 
     def forward(self, picture: Tensor) -> Tensor:
-        made = self.net.head(self.scale, self.net.features(picture), picture)
-        return made.clamp(0, 1)
+        made: Tensor = self.net(picture).clamp(0, 1)
+        return made
 
 
 @torch.no_grad()
@@ -46,16 +42,16 @@ def plain(conv: RepConv) -> nn.Conv2d:
     return made
 
 
-def parameters(net: UpscaleNet, scale: int) -> int:
-    """Learned numbers in the graph of one scale."""
-    return sum(p.numel() for p in PlainUpscale(net, scale).parameters())
+def parameters(net: ScaleNet) -> int:
+    """Learned numbers in the graph."""
+    return sum(p.numel() for p in PlainUpscale(net).parameters())
 
 
-def multiply_adds(net: UpscaleNet, scale: int) -> float:
+def multiply_adds(net: ScaleNet) -> float:
     """Multiplications with an addition for an output of 1280 x 720 px, in 1e9."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        PlainUpscale(net, scale)(torch.zeros(1, 3, 24, 32))
-    return counter.get_total_flops() / 2 * (1280 * 720 / scale**2) / (24 * 32) / 1e9
+        PlainUpscale(net)(torch.zeros(1, 3, 24, 32))
+    return counter.get_total_flops() / 2 * (1280 * 720 / net.scale**2) / (24 * 32) / 1e9
 
 
 NOTES = {
@@ -69,7 +65,7 @@ NOTES = {
     ),
 }
 FORM = (
-    " One trunk of plain 3x3 convolutions and one pixel-shuffle head per scale add what bicubic "
+    " Plain 3x3 convolutions and a pixel shuffle, a network for each scale, add what bicubic "
     "interpolation lacks."
 )
 
@@ -78,20 +74,21 @@ def export_upscale(
     net: UpscaleNet, folder: Path, crisp: bool = False, name: str = "", **facts: Any
 ) -> Path:
     """Write the bundle with the graphs x2, x3 and x4; `facts` go into its card."""
+    nets = net.nets
     free = {2: "height", 3: "width"}
     smooth = F.interpolate(torch.rand(1, 3, 6, 6), size=(48, 48), mode="bicubic").clamp(0, 1)
     trials = [{"picture": smooth}]
     trials += [{"picture": torch.rand(1, 3, h, w)} for h, w in ((37, 64), (5, 90))]
     graphs = {
-        f"x{scale}": export.GraphExport(
-            PlainUpscale(net, scale),
+        f"x{one.scale}": export.GraphExport(
+            PlainUpscale(one),
             trials[0],
             ["larger"],
-            {"picture": free, "larger": {2: f"{scale}*height", 3: f"{scale}*width"}},
+            {"picture": free, "larger": {2: f"{one.scale}*height", 3: f"{one.scale}*width"}},
             trials,
             {"picture": (0.0, 1.0), "larger": (0.0, 1.0)},
         )
-        for scale in SCALES
+        for one in nets
     }
     card = bundle.Card(
         name=name or ("upscale-crisp" if crisp else "upscale"),
@@ -104,9 +101,9 @@ def export_upscale(
         created=export.today(),
         notes=NOTES[crisp] + FORM,
         extra={
-            "overlap": net.reach,
-            "parameters": {f"x{scale}": parameters(net, scale) for scale in SCALES},
-            "multiply_adds": {f"x{scale}": round(multiply_adds(net, scale), 2) for scale in SCALES},
+            "overlap": nets[0].reach,
+            "parameters": {f"x{one.scale}": parameters(one) for one in nets},
+            "multiply_adds": {f"x{one.scale}": round(multiply_adds(one), 2) for one in nets},
         },
         **facts,
     )
@@ -117,10 +114,10 @@ def export_upscale(
 def load_upscale(net: UpscaleNet, folder: Path) -> None:
     """Give `net` the weights of the bundle in `folder`, which must be of its width and depth."""
     found = bundle.open_bundle(folder)
-    for scale, head in zip(SCALES, net.heads, strict=True):
-        stored = export.weights(found.graph(f"x{scale}"))
-        layers: dict[str, Any] = {"entry": net.entry, f"heads.{SCALES.index(scale)}": head}
-        layers |= {f"trunk.{place}": conv for place, conv in enumerate(net.trunk)}
+    for one in net.nets:
+        stored = export.weights(found.graph(f"x{one.scale}"))
+        layers: dict[str, Any] = {"entry": one.entry, "head": one.head}
+        layers |= {f"trunk.{place}": conv for place, conv in enumerate(one.trunk)}
         for name, layer in layers.items():
             weight, bias = stored.get(f"net.{name}.weight"), stored.get(f"net.{name}.bias")
             if weight is None or bias is None or weight.shape != layer.weight.shape:
