@@ -803,7 +803,7 @@ def test_pictures_that_a_format_cannot_hold(kind: str, side: int) -> None:
 
 
 LARGE = """
-import resource, sys
+import sys
 import numpy as np
 from triptych.image.picture import Picture, encode, load, save
 from triptych.image.tiles import tile_map
