@@ -135,6 +135,21 @@ def test_bf16_learns(recipe: Make, tmp_path: Path):
     assert losses[-1] < 0.5 * losses[0]
 
 
+def test_bf16_rounds_no_input(recipe: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    made, seen = recipe(precision="bf16-mixed", steps=1), set()
+    setup = made.setup
+
+    def watched(device: torch.device) -> dict[str, torch.nn.Module]:
+        modules = setup(device)
+        for module in modules.values():
+            module.register_forward_pre_hook(lambda _, given: seen.update(x.dtype for x in given))
+        return modules
+
+    monkeypatch.setattr(made, "setup", watched)
+    fit(made, Run(tmp_path / "run"))
+    assert seen == {torch.float32}
+
+
 def test_the_average_follows_the_weights(recipe: Make, tmp_path: Path):
     made, run = recipe(ema=0.5, steps=20), Run(tmp_path / "run")
     torch.manual_seed(0)

@@ -27,6 +27,7 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from matplotlib.figure import Figure  # without pyplot: no window, no global state
 from PIL import Image
@@ -262,6 +263,11 @@ def _fabric(loop: LoopSettings) -> Fabric:
             precision=loop.precision,  # type: ignore[arg-type]
         )
         fabric.launch()
+        plugin = fabric._strategy.precision
+        if isinstance(plugin, MixedPrecision):
+            # It would round a module's inputs to bfloat16: a pixel by half a code, a place by
+            # 1/256. Autocast rounds what it should by itself.
+            plugin.convert_input = lambda data: data  # type: ignore[method-assign]
     except (ValueError, TypeError, RuntimeError, MisconfigurationException) as error:
         raise UserError(
             f"training cannot start with these settings ({one_line(error)}): change accelerator, "
