@@ -136,7 +136,8 @@ def test_bf16_learns(recipe: Make, tmp_path: Path):
 
 
 def test_bf16_rounds_no_input(recipe: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    made, seen = recipe(precision="bf16-mixed", steps=1), set()
+    made = recipe(precision="bf16-mixed", steps=1)
+    seen: set[torch.dtype] = set()
     setup = made.setup
 
     def watched(device: torch.device) -> dict[str, torch.nn.Module]:
