@@ -16,6 +16,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from triptych import __version__, cli
 from triptych.bundle import Bundle, find_bundles
 from triptych.errors import UserError
@@ -23,6 +25,7 @@ from triptych.files import write_whole
 
 PHOTOGRAPH = Path(__file__).parent / "data" / "bay.jpg"
 BEAT = Path(__file__).parent / "data" / "beat.mid"
+_PART = (540, 120, 1020, 480)  # of the photograph: left, top, right, bottom
 # Pictures that differ most from each other, by a word of their title; others fill the gaps.
 _SHOWN = (
     *("starry night", "great wave", "composition vii", "scream", "water lilies", "the kiss"),
@@ -64,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(PHOTOGRAPH, folder / "photograph.jpg")
-        sections = [*style_sections(folder), dream_section(folder)]
+        sections = [*style_sections(folder), dream_section(folder), larger_section(folder)]
         sections += [tune_section(folder), drum_section(folder)]
         taken = time.perf_counter() - begun
         count = sum(bool(figure.command) for section in sections for figure in section.figures)
@@ -142,16 +145,37 @@ def dream_section(folder: Path) -> Section:
     return made
 
 
+def larger_section(folder: Path) -> Section:
+    """Runs `upscale` on a part of the photograph into `folder`, beside plain interpolation."""
+    text = "A part of the photograph, made four times smaller and then larger again."
+    made = Section("Larger", text)
+    with Image.open(PHOTOGRAPH) as photograph:
+        part = photograph.convert("RGB").crop(_PART)
+    small = part.resize((part.width // 4, part.height // 4), Image.Resampling.BICUBIC)
+    small.save(folder / "small.png")
+    small.resize(part.size, Image.Resampling.BICUBIC).save(folder / "interpolated.png")
+    part.save(folder / "part.png")
+    words = ["--scale", "4"]
+    _run("upscale", folder / "small.png", folder / "larger.png", *words)
+    command = shlex.join(["triptych", "upscale", "small.png", "-o", "larger.png", *words])
+    made.figures += [
+        Figure("interpolated.png", "By interpolation", "Bicubic, as image editors do it."),
+        Figure("larger.png", "By “triptych upscale”", "", command),
+        Figure("part.png", "As it was", "What the small picture was made from."),
+    ]
+    return made
+
+
 def tune_section(folder: Path) -> Section:
     """Runs the commands that make tunes into `folder`; sounds are made where FluidSynth is."""
     made = Section("A tune", "Made note by note, in the key and metre that were asked for.")
     jig = ["melody", "--key", "D", "--metre", "6/8", "--seed", "1"]
-    song = ["melody", "--key", "F", "--metre", "3/4", "--seed", "4", "--temperature", "0.7"]
+    song = ["melody", "--key", "F", "--collection", "hymn", "--highest", "77"]
     figures: list[tuple[str, str, str, list[str], str]] = [
         ("tune", "A jig in D", "", jig, ""),
         ("longer", "How it might go on", "", ["continue"], "tune.mid"),
         ("song", "A tune in F", "", song, ""),
-        ("choir", "The same in four voices", "", ["harmonise", "--seed", "1"], "song.mid"),
+        ("choir", "The same in four voices", "", ["harmonise", "--collection", "hymn"], "song.mid"),
         ("trio", "With strings", "", ["accompany", "--band", "strings"], "song.mid"),
     ]
     made.figures += [_score_figure(folder, *figure) for figure in figures]
