@@ -160,7 +160,7 @@ def larger_section(folder: Path) -> Section:
     command = shlex.join(["triptych", "upscale", "small.png", "-o", "larger.png", *words])
     made.figures += [
         Figure("interpolated.png", "By interpolation", "Bicubic, as image editors do it."),
-        Figure("larger.png", "By “triptych upscale”", "", command),
+        Figure("larger.png", "By “triptych upscale”", "", command, beside="small.png"),
         Figure("part.png", "As it was", "What the small picture was made from."),
     ]
     return made
