@@ -169,7 +169,10 @@ def _client(kind: str, name: str) -> Any:
         "linux": "start JACK (or PipeWire), or load the kernel module snd-seq",
         "darwin": "restart the Mac, for CoreMIDI does not answer",
     }.get(sys.platform, "install a MIDI driver")
-    raise UserError(f"there is no MIDI system here: {mending}, or use the bridge without ports.")
+    raise UserError(
+        f"there is no MIDI system here: {mending}, or use the bridge without ports "
+        "(--input none --output none)."
+    )
 
 
 def _is_own(port: str, own: Sequence[str]) -> bool:

@@ -190,10 +190,19 @@ def _bundles() -> Iterator[Finding]:
 
 
 def _bridge() -> Iterator[Finding]:
-    """Whether the DAW bridge may have the priority that keeps its notes in time."""
-    if sys.platform != "linux" or not importlib.util.find_spec("triptych_bridge"):
+    """Whether the DAW bridge has ports, and the priority that keeps its notes in time."""
+    if not importlib.util.find_spec("triptych_bridge"):
         return
-    from triptych_bridge import priority
+    from triptych_bridge import ports, priority
+
+    try:
+        inputs, outputs = ports.list_ports()
+        said = f"yes: {len(inputs)} ports of others to read, {len(outputs)} to play to"
+        yield Finding("MIDI", said)
+    except UserError as error:
+        yield Finding("MIDI", str(error))
+    if sys.platform != "linux":
+        return
 
     if priority.allowed() == "real-time":
         yield Finding("real-time priority", "yes: the bridge's notes are in time on a busy machine")

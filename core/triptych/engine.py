@@ -139,8 +139,7 @@ class Engine:
         errors = []
         for name in wanted:
             if self._wanted is None and _SHORT[name] == "cuda" and not has_nvidia():
-                errors.append("this machine has no NVIDIA driver")
-                continue
+                continue  # no GPU that could work, so none is missing
             error = _provider_error(name)
             if error is None:
                 break

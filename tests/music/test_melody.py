@@ -128,6 +128,10 @@ def test_notes_on_beats_belong_to_the_chords(chords: list[str], seed: int) -> No
         (chord,) = [c for at, long, c in track if at <= beat < at + long]
         allowed = chord.classes if beat % 1 == 0 else chord.classes | parse_key("C").classes
         assert note["pitch"] % 12 in allowed
+        ends = beat + note["duration"]
+        for at, _, later in track:
+            for start in (at, at + period):  # nor does it sound on into another chord
+                assert not beat < start < ends - 1e-6 or note["pitch"] % 12 in later.classes
 
 
 def test_a_seed_repeats_and_another_differs() -> None:

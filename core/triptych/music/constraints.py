@@ -18,8 +18,9 @@ class Constraints:
 
     `classes`: the pitch classes of a key lock (None: all). `chords`: (tick, tick of its end,
     chord), sorted; a note that begins on a beat belongs to the chord, any other to the chord or to
-    `classes`. `low`..`high`: MIDI pitches; `ranges` narrows them for some parts. `polyphony`: how
-    many notes may sound at once, `alone` whether a part has one at most. `parts`: which may play.
+    `classes`; none sounds on into a chord that it does not belong to. `low`..`high`: MIDI pitches;
+    `ranges` narrows them for some parts. `polyphony`: how many notes may sound at once, `alone`
+    whether a part has one at most. `parts`: which may play.
     `grid`: ticks modulo a quarter note on which notes may begin. `beats`: the ticks that are beats.
     Drums obey none of key, chords and range.
     """
@@ -70,6 +71,14 @@ class Constraints:
         whole = np.resize(allowed, 128)
         whole[:low] = whole[high + 1 :] = False
         return whole
+
+    def until(self, tick: int, pitch: int, part: int) -> int:
+        """The tick at which a note of a part that begins at `tick` must have ended."""
+        if part != DRUMS:
+            for begin, _, chord in self.chords:
+                if begin > tick and chord.classes and pitch % 12 not in chord.classes:
+                    return min(begin, self.end)
+        return self.end
 
     def times(self, tick: int) -> np.ndarray:
         """Which steps (LONGEST_STEP + 1 booleans) lead from `tick` to a place for a note."""

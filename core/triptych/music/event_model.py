@@ -116,7 +116,9 @@ class EventModel:
             elif name == "pitch":
                 allowed = choices[int(made["part"])]
             elif name == "duration":
-                allowed = tick + DURATIONS <= wishes.end
+                part = int(made["part"])
+                pitch = int(made["pitch"]) - (0 if part == DRUMS else self.shift)
+                allowed = tick + DURATIONS <= wishes.until(tick, pitch, part)
                 allowed[0] = True
             else:
                 allowed = every

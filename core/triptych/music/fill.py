@@ -43,6 +43,7 @@ _BANDS: dict[str, tuple[str, dict[int, tuple[str, int, int, int]]]] = {
     ),
 }
 """What may accompany: the kind of music, and each part's name, program and compass."""
+_ATTEMPTS, _STRIDE = 4, 1_000_003  # at a gap in which no part falls silent, and their seeds
 _LEADS = {"piano": events.part_of(52, 0), "strings": events.part_of(40, 0), "band": 40}
 
 
@@ -63,7 +64,12 @@ def infill(given: Score, job: Job, engine: Engine, **values: Any) -> Result:
     ]
     writer = _Writer(given, kept, parts, model, engine, values)
     asked = {parts[place]: _reach(given.tracks[place]) for place in chosen}
-    made = writer.write(first, count, asked, job, values["seed"])
+    played = {parts[place] for place in chosen if len(given.tracks[place].between(low, high))}
+    for attempt in range(_ATTEMPTS):
+        share = job.part(1 - 0.5**attempt, 1 - 0.5 ** (attempt + 1))
+        made = writer.write(first, count, asked, share, values["seed"] + attempt * _STRIDE)
+        if played <= set(made["part"].tolist()):
+            break  # what played there plays again
     tracks = []
     for place, (track, part) in enumerate(zip(kept, parts, strict=True)):
         if place in chosen and not any(parts[p] == part for p in chosen if p < place):

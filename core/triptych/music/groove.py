@@ -22,6 +22,7 @@ from triptych.music.score import NOTE, Score, Track
 from triptych.task import Choice, Parameter, Result, Task
 
 _DEFAULT = "groove"
+_LOWEST, _HIGHEST = 35, 59  # MIDI pitches of a drum kit, without what hands play
 _GAP = 1 / 96  # quarter notes that stay between two notes of one pitch
 _MOST_STEPS = 200_000  # of sixteenths: about 7 hours at 120 a minute
 
@@ -141,10 +142,14 @@ def _model(values: dict[str, Any], engine: Engine) -> GrooveModel:
 
 
 def _drum_places(score: Score) -> list[int]:
-    """Which tracks are drums: those that say so, or the only one."""
+    """Which tracks are drums: those that say so, or the only one if all of it could be.
+
+    Clips of a DAW do not say; its drum racks lie in these two octaves, as in General MIDI.
+    """
     places = [i for i, track in enumerate(score.tracks) if track.drums]
     if not places and len(score.tracks) == 1:
-        places = [0]
+        pitches = score.tracks[0].notes["pitch"]
+        places = [0] if ((pitches >= _LOWEST) & (pitches <= _HIGHEST)).all() else []
     if not any(len(score.tracks[place].notes) for place in places):
         raise UserError("the score has no drums: give one with a drum track (MIDI channel 10).")
     return places

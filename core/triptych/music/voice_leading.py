@@ -18,18 +18,20 @@ def led(
 
     `voices` are all parts from the highest to the lowest, `notes` their EVENTs so far. A voice
     keeps between its neighbours, does not move in parallel fifths or octaves with one that moves at
-    this tick, keeps within an octave of the one above (but the bass) and within an octave and a
-    fifth of where it was. In this order: a rule that would leave no pitch is not kept.
+    this tick, does not sing what another sings, keeps within an octave of the one above (but the
+    bass) and within an octave and a fifth of where it was. In this order: a rule that would leave
+    no pitch is not kept.
     """
     place = voices.index(part)
     pitches = np.arange(128)
     own = _before(notes, part, tick)
     between = np.ones(128, bool)
-    parallel, near = np.zeros(128, bool), np.ones(128, bool)
+    parallel, taken, near = np.zeros(128, bool), np.zeros(128, bool), np.ones(128, bool)
     for other, voice in enumerate(voices):
         now = _sounding(notes, voice, tick)
         if other == place or now is None:
             continue
+        taken[now] = True
         between &= pitches <= now if other < place else pitches >= now
         if other == place - 1 and place < len(voices) - 1:
             near = pitches >= now - 12
@@ -39,7 +41,7 @@ def led(
         interval = (earlier - own) % 12
         if interval in _PERFECT:
             parallel |= (pitches != own) & ((now - pitches) % 12 == interval)
-    rules = [between, ~parallel, near]
+    rules = [between, ~parallel, ~taken, near]
     if own is not None:
         rules.append(abs(pitches - own) <= 19)
     for rule in rules:
