@@ -197,7 +197,7 @@ def test_a_host_gets_the_larger_picture_with_its_alpha(bundles: Path, kind: str)
     alpha[5:15, 6:20] = 1
     codes = np.round(255 * np.concatenate([pixels, alpha], 2))
     given_ = codes.astype(np.uint8) if kind == "u1" else (codes / 255).astype("<f4")
-    environment = {"TRIPTYCH_BUNDLES": str(bundles / "shipped"), "TRIPTYCH_THREADS": "1"}
+    environment = {"TRIPTYCH_USER_DATA": str(bundles), "TRIPTYCH_THREADS": "1"}
     environment |= {"PYTHONPATH": str(Path(triptych.__file__).parents[1])}
     command = [sys.executable, "-m", "triptych.worker"]
     with (
@@ -205,13 +205,13 @@ def test_a_host_gets_the_larger_picture_with_its_alpha(bundles: Path, kind: str)
         client.Pixels(given_.shape, kind=kind) as sent,
     ):
         sent.data[:] = given_.tobytes()
-        run = worker.run("upscale", {"scale": 3}, sent)
+        run = worker.run("upscale", {"scale": 3, "model": "plain"}, sent)
         assert run.wait(60)
         with run.result() as answer:
             assert tuple(answer.shape) == (60, 78, 4)
             made = np.frombuffer(bytes(answer.data), given_.dtype).reshape(answer.shape)
     values = made / np.float32(255 if kind == "u1" else 1)
-    wanted = larger((codes[..., :3] / 255).astype(np.float32), scale=3)
+    wanted = larger((codes[..., :3] / 255).astype(np.float32), scale=3, model="plain")
     np.testing.assert_allclose(values[..., :3], wanted, atol=0.51 / 255)
     assert values[:9, :, 3].max() == 0
     assert values[21:39, 24:54, 3].min() == 1
