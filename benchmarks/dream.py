@@ -6,13 +6,11 @@ import argparse
 import copy
 import os
 import statistics
-import subprocess
-import sys
-import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
+import peak_memory
 import results
 import subjects
 import torch
@@ -22,7 +20,8 @@ import triptych
 from triptych import bundle
 from triptych.engine import Engine
 from triptych.image.dream import TASK, motif_vectors
-from triptych.image.overlay import resized, to_network
+from triptych.image.overlay import to_network
+from triptych.image.resample import resized
 from triptych.training.image.dream_step import DreamStep
 from triptych.training.image.perceptual_export import load_perceptual
 
@@ -36,12 +35,10 @@ def main() -> None:
     made.add_argument("--photographs", type=int, default=6, help="held-out pictures")
     made.add_argument("--size", type=int, default=1024, help="side of the timed picture in px")
     made.add_argument("--repetitions", type=int, default=3, help="timed runs")
-    made.add_argument("--width", type=int, default=7680)
-    made.add_argument("--height", type=int, default=4320)
+    peak_memory.add_size(made)
     made.add_argument("--large-steps", type=int, default=1, help="steps an octave at 8K")
     options = made.parse_args()
-    # First: a child's peak starts at what its parent holds.
-    peak, large = command(options)
+    peak, large = peak_memory.command(options, "dream", "--steps", str(options.large_steps))
     found = bundle.get_bundle("dream", "dream")
     pictures = subjects.photographs(options.photographs)
     engine = Engine(["cpu"], threads=options.threads)
@@ -170,26 +167,6 @@ def timed(engine: Engine, options: argparse.Namespace) -> tuple[list[float], flo
         found.append(time.perf_counter() - start)
         busy.append(time.process_time() - begun)
     return found, min(busy)
-
-
-def command(options: argparse.Namespace) -> tuple[int, float]:
-    """Peak resident memory in bytes and the seconds of the real command on a large picture."""
-    with tempfile.TemporaryDirectory() as place:
-        source, out = Path(place) / "large.jpg", Path(place) / "out.jpg"
-        size = (options.width, options.height)
-        Image.open(PHOTOGRAPH).resize(size, Image.Resampling.BICUBIC).save(source, quality=92)
-        words = [sys.executable, "-m", "triptych", "dream", str(source), "-o", str(out)]
-        words += ["--threads", str(options.threads), "--steps", str(options.large_steps)]
-        start = time.perf_counter()
-        child = subprocess.Popen(words, stdout=subprocess.DEVNULL)
-        _, status, usage = os.wait4(child.pid, 0)  # its own rusage, not that of all children
-        seconds = time.perf_counter() - start
-        if status != 0:
-            raise RuntimeError(f"the command ended with {os.waitstatus_to_exitcode(status)}")
-        if Image.open(out).size != size:
-            raise RuntimeError("the command wrote a picture of another size")
-    unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
-    return usage.ru_maxrss * unit, seconds
 
 
 if __name__ == "__main__":

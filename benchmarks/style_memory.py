@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
-import sys
-import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
+import peak_memory
 import results
 from PIL import Image
 
@@ -28,13 +25,12 @@ TILES = (512, 1024)
 def main() -> None:
     """Measure, then write the section and the figures."""
     made = results.parser("Peak memory of the command at 8K; tiled against untiled.")
-    made.add_argument("--width", type=int, default=7680)
-    made.add_argument("--height", type=int, default=4320)
+    peak_memory.add_size(made)
     made.add_argument("--square", type=int, default=2048, help="side for tiled against untiled")
     made.add_argument("--tile", type=int, help="the command's --tile; its own default without")
     options = made.parse_args()
-    # First: a child's peak starts at what its parent holds.
-    peak, seconds = command(options)
+    tile = ["--tile", str(options.tile)] if options.tile else []
+    peak, seconds = peak_memory.command(options, "style", "--style", STYLE, *tile)
     rows, worst = tiled(options)
     body = f"""`triptych style` on a JPEG of {options.width} x {options.height} px (the photograph
 that ships, enlarged): peak resident memory {peak / 2**30:.2f} GiB, wanted under
@@ -51,27 +47,6 @@ Wanted at most {BAR_LEVELS:g}/255: {results.verdict(worst <= BAR_LEVELS)}."""
         f"tiled against untiled at {options.square} px": (worst, "1/255, largest"),
     }
     results.card_metrics(options, bundle.get_bundle("style", "style"), figures)
-
-
-def command(options: argparse.Namespace) -> tuple[int, float]:
-    """Peak resident memory in bytes and the seconds of the real command."""
-    with tempfile.TemporaryDirectory() as place:
-        source, out = Path(place) / "large.jpg", Path(place) / "out.jpg"
-        size = (options.width, options.height)
-        Image.open(PHOTOGRAPH).resize(size, Image.Resampling.BICUBIC).save(source, quality=92)
-        words = [sys.executable, "-m", "triptych", "style", str(source), "-o", str(out)]
-        words += ["--style", STYLE, "--threads", str(options.threads)]
-        words += ["--tile", str(options.tile)] if options.tile else []
-        start = time.perf_counter()
-        child = subprocess.Popen(words, stdout=subprocess.DEVNULL)
-        _, status, usage = os.wait4(child.pid, 0)  # its own rusage, not that of all children
-        seconds = time.perf_counter() - start
-        if status != 0:
-            raise RuntimeError(f"the command ended with {os.waitstatus_to_exitcode(status)}")
-        if Image.open(out).size != size:
-            raise RuntimeError("the command wrote a picture of another size")
-    unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
-    return usage.ru_maxrss * unit, seconds
 
 
 def tiled(options: argparse.Namespace) -> tuple[list[tuple[int | str, float, float]], float]:

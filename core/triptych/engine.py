@@ -131,7 +131,7 @@ class Engine:
 
     @functools.cached_property
     def provider(self) -> str:
-        """The provider that runs the graphs, chosen by trying; a missing GPU costs one line."""
+        """The provider that runs the graphs, chosen by trying; a GPU that fails costs one line."""
         available = _ort().get_available_providers()
         wanted = self._wanted
         if wanted is None:

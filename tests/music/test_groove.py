@@ -270,3 +270,11 @@ def test_quantiles_are_read_between_their_levels() -> None:
 def test_every_pitch_has_a_piece() -> None:
     assert [PIECE_OF[pitch] for pitch in PITCHES] == list(range(9))
     assert ((PIECE_OF >= 0) & (PIECE_OF < 9)).all()
+
+
+def test_a_melody_is_not_played_as_drums_but_a_drum_rack_is():
+    """Clips of a DAW do not say that they are drums."""
+    with pytest.raises(UserError, match="no drums"):
+        GROOVE.run(Score((Track(notes([(0.0, 1.0, 67, 90), (1.0, 1.0, 72, 90)])),)))
+    rack = Score((Track(notes([(0.0, 0.25, 36, 90), (1.0, 0.25, 38, 90)])),))
+    assert GROOVE.run(rack).made.count == 2

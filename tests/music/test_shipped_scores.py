@@ -65,6 +65,8 @@ def test_four_voices_sound_together_and_agree(seed: int, collection: str):
     assert voices.shape[0] == 4
     assert np.mean(voices[1:] < 0) < 0.1
     assert len(set(made.tracks[3].notes["pitch"].tolist())) > 3  # the bass moves
+    doubled = (voices[:-1] == voices[1:]) & (voices[1:] >= 0)
+    assert np.mean(doubled) < 0.02
 
     def discord(shift: int) -> float:
         against = [

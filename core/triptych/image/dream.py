@@ -21,11 +21,11 @@ from triptych.image.film import Film
 from triptych.image.overlay import (
     lay_over,
     load_pixels,
+    mask_parameters,
     mask_weights,
-    resampled,
-    resized,
     to_network,
 )
+from triptych.image.resample import resampled, resized
 from triptych.image.tiles import tile_map
 from triptych.task import Choice, Parameter, Result, Task
 
@@ -334,6 +334,7 @@ def _coded(picture: Floats) -> NDArray[np.uint8]:
     return (picture * 255 + 0.5).astype(np.uint8)
 
 
+_WHERE = "Where to dream: white is changed, black is left as it is."
 _CLIMB: Sequence[Parameter] = (
     Parameter(
         "motif",
@@ -403,28 +404,6 @@ _CLIMB: Sequence[Parameter] = (
         step=0.05,
     ),
 )
-_MASK: Sequence[Parameter] = (
-    Parameter(
-        "mask",
-        "Mask",
-        "mask",
-        None,
-        "Where to dream: white is changed, black is left as it is.",
-        optional=True,
-    ),
-    Parameter(
-        "feather",
-        "Feather",
-        "float",
-        0.0,
-        "Softness of the mask's edge.",
-        minimum=0.0,
-        maximum=500.0,
-        step=1.0,
-        unit="px",
-        needs="mask",
-    ),
-)
 _RUN: Sequence[Parameter] = (
     Parameter("seed", "Seed", "seed", 0, "Another seed lays the forms otherwise."),
     Parameter(
@@ -458,7 +437,7 @@ TASK = Task(
     label="Dream",
     help="Amplify what a network sees in a picture: eyes, scales, arches, or a picture's forms.",
     function=dream,
-    parameters=(*_CLIMB, *_MASK, *_RUN),
+    parameters=(*_CLIMB, *mask_parameters(_WHERE), *_RUN),
     model="dream",
 )
 ZOOM = Task(

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from triptych import bundle
 from triptych.engine import Engine, Job
 from triptych.errors import UserError
-from triptych.image.overlay import mask_weights, resized, to_network
+from triptych.image.overlay import mask_weights, to_network
+from triptych.image.resample import resized
 from triptych.image.tiles import tile_map
 from triptych.task import Choice, Parameter, Result, Task
 

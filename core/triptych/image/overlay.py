@@ -1,9 +1,9 @@
-"""What the tasks on pictures share: other sizes, masks, what is seen of the new over the old."""
+"""What the tasks on pictures share: masks, what is seen of the new over the old."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triptych.errors import UserError
+from triptych.image.resample import resized
+from triptych.task import Parameter
 
 Floats = NDArray[Any]  # float32
 
@@ -23,24 +25,6 @@ def load_pixels(path: Path) -> Floats:
     from triptych.image.picture import load
 
     return load(path).pixels
-
-
-def resized(picture: Floats, size: Sequence[int], filter: str = "LANCZOS") -> Floats:
-    """`picture` at `size` (height, width), clipped to 0..1."""
-    made = resampled(picture, size, filter)
-    return np.clip(made, 0, 1, out=made)
-
-
-def resampled(values: Floats, size: Sequence[int], filter: str = "LANCZOS") -> Floats:
-    """H x W x C at `size` (height, width); values may be any, and pass their bounds."""
-    from PIL import Image
-
-    height, width = (max(1, int(s)) for s in size)
-    made = np.empty((height, width, values.shape[2]), np.float32)
-    for channel in range(values.shape[2]):
-        plane = Image.fromarray(np.ascontiguousarray(values[..., channel]))
-        made[..., channel] = np.asarray(plane.resize((width, height), Image.Resampling[filter]))
-    return made
 
 
 def mask_weights(
@@ -83,6 +67,25 @@ def lay_over(
         if weights is not None:  # untouched means untouched, to the last bit
             outside = weights[rows] == 0
             made[rows][outside] = before[outside]
+
+
+def mask_parameters(help: str) -> tuple[Parameter, Parameter]:
+    """Where a task works, and how soft the edge is."""
+    return (
+        Parameter("mask", "Mask", "mask", None, help, optional=True),
+        Parameter(
+            "feather",
+            "Feather",
+            "float",
+            0.0,
+            "Softness of the mask's edge.",
+            minimum=0.0,
+            maximum=500.0,
+            step=1.0,
+            unit="px",
+            needs="mask",
+        ),
+    )
 
 
 def to_network(picture: Floats) -> Floats:

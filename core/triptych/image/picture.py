@@ -120,7 +120,7 @@ class Picture:
 
 def fitted(alpha: Floats, height: int, width: int) -> Floats:
     """An alpha at another size (bicubic): height x width float32, 0..1."""
-    return np.clip(resized(alpha[..., None], height, width)[..., 0], 0, 1)
+    return resized(alpha[..., None], (height, width), "BICUBIC")[..., 0]
 
 
 def load(path: str | os.PathLike[str]) -> Picture:

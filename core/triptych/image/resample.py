@@ -1,7 +1,8 @@
-"""Bicubic resampling as the super-resolution papers have it: MATLAB's `imresize`, antialiased."""
+"""Pictures at other sizes, also as the super-resolution papers have it: MATLAB's `imresize`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,31 +23,37 @@ def shrink(picture: Floats, factor: int) -> Floats:
     if height % factor or width % factor:
         raise ValueError(f"{height} x {width} px do not divide by {factor}")
     padded = _mirrored(picture, REACH * factor)
-    made = resized(padded, height // factor + 2 * REACH, width // factor + 2 * REACH)
+    size = height // factor + 2 * REACH, width // factor + 2 * REACH
+    made = resampled(padded, size, "BICUBIC")
     return made[REACH:-REACH, REACH:-REACH]
 
 
 def enlarge(picture: Floats, factor: int) -> Floats:
     """The picture H x W x C made `factor` times larger."""
     height, width = picture.shape[:2]
-    made = resized(
-        _mirrored(picture, REACH), factor * (height + 2 * REACH), factor * (width + 2 * REACH)
-    )
+    size = factor * (height + 2 * REACH), factor * (width + 2 * REACH)
+    made = resampled(_mirrored(picture, REACH), size, "BICUBIC")
     edge = REACH * factor
     return made[edge:-edge, edge:-edge]
 
 
-def resized(picture: Floats, height: int, width: int) -> Floats:
-    """`picture` H x W x C at another size by Pillow's bicubic filter; values may overshoot."""
+def resized(picture: Floats, size: Sequence[int], filter: str = "LANCZOS") -> Floats:
+    """`picture` at `size` (height, width), clipped to 0..1."""
+    made = resampled(picture, size, filter)
+    return np.clip(made, 0, 1, out=made)
+
+
+def resampled(values: Floats, size: Sequence[int], filter: str = "LANCZOS") -> Floats:
+    """H x W x C at `size` (height, width) by a filter of Pillow's; values may be any, and pass
+    their bounds."""
     from PIL import Image
 
-    planes = [
-        Image.fromarray(np.ascontiguousarray(picture[..., channel], np.float32)).resize(
-            (width, height), Image.Resampling.BICUBIC
-        )
-        for channel in range(picture.shape[2])
-    ]
-    return np.stack([np.asarray(plane) for plane in planes], 2)
+    height, width = (max(1, int(s)) for s in size)
+    made = np.empty((height, width, values.shape[2]), np.float32)
+    for channel in range(values.shape[2]):
+        plane = Image.fromarray(np.ascontiguousarray(values[..., channel], np.float32))
+        made[..., channel] = np.asarray(plane.resize((width, height), Image.Resampling[filter]))
+    return made
 
 
 def _mirrored(picture: Floats, edge: int) -> Floats:

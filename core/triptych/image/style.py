@@ -18,7 +18,15 @@ from numpy.typing import NDArray
 from triptych import bundle
 from triptych.engine import Engine, Job
 from triptych.errors import UserError
-from triptych.image.overlay import LUMA, lay_over, load_pixels, mask_weights, resized, to_network
+from triptych.image.overlay import (
+    LUMA,
+    lay_over,
+    load_pixels,
+    mask_parameters,
+    mask_weights,
+    to_network,
+)
+from triptych.image.resample import resized
 from triptych.image.tiles import tile_map
 from triptych.task import Choice, Parameter, Result, Task
 
@@ -290,26 +298,7 @@ TASK = Task(
                 Choice("linear", "Linear", "The painting's colours, shifted to the picture's."),
             ),
         ),
-        Parameter(
-            "mask",
-            "Mask",
-            "mask",
-            None,
-            "Where to paint: white is painted, black is left as it is.",
-            optional=True,
-        ),
-        Parameter(
-            "feather",
-            "Feather",
-            "float",
-            0.0,
-            "Softness of the mask's edge.",
-            minimum=0.0,
-            maximum=500.0,
-            step=1.0,
-            unit="px",
-            needs="mask",
-        ),
+        *mask_parameters("Where to paint: white is painted, black is left as it is."),
         Parameter(
             "seed",
             "Seed",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from triptych import bundle
 from triptych.engine import Engine, Job
+from triptych.image.overlay import to_network
 from triptych.image.tiles import tile_map
 from triptych.task import Choice, Parameter, Result, Task
 
@@ -26,8 +26,7 @@ def upscale(picture: Floats, job: Job, engine: Engine, scale: int, model: str, t
     overlap = int(network.card.extra["overlap"])
 
     def larger(piece: Floats) -> Floats:
-        inputs = {"picture": np.ascontiguousarray(piece.transpose(2, 0, 1)[None])}
-        made: Floats = engine.run(graph, inputs, job)["larger"][0]
+        made: Floats = engine.run(graph, {"picture": to_network(piece)}, job)["larger"][0]
         return made.transpose(1, 2, 0)
 
     made = tile_map(picture, larger, tile, overlap, job, multiple=1, scale=scale)

@@ -19,7 +19,7 @@ from PIL import Image
 from triptych import bundle
 from triptych.engine import Engine, Job
 from triptych.image.dream import RATE, Climb, motif_vectors
-from triptych.image.overlay import resampled, resized
+from triptych.image.resample import resampled, resized
 from triptych.training import data, export
 from triptych.training.image import sets
 from triptych.training.image.dream_step import LAYERS, DreamStep

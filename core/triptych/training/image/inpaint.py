@@ -82,7 +82,7 @@ class InpaintRecipe(Recipe):
         }
 
     def batch(self, indices: range, device: torch.device) -> Any:
-        pictures, holes, guessed = [], [], []
+        pictures, holes, guessed, noise = [], [], [], []
         size = self.settings.size
         for index in indices:
             rng = np.random.default_rng((self.loop.seed, index))
@@ -91,10 +91,12 @@ class InpaintRecipe(Recipe):
             pictures.append(as_tensor(_crop(group[int(rng.integers(len(group)))], size, rng)))
             holes.append(torch.from_numpy(any_hole(size, size, rng))[None, None].float())
             guessed.append(float(rng.random() < self.settings.guessed))
+            drawn = rng.standard_normal((3, size // COARSE, size // COARSE), np.float32)
+            noise.append(torch.from_numpy(drawn))
         truth, hole = torch.cat(pictures), torch.cat(holes)
         told = torch.tensor(guessed)[:, None, None, None] * hole
         like = torch.channels_last
-        given = truth * (1 - hole) + hole * (0.5 + told * (guess(truth) - 0.5))
+        given = truth * (1 - hole) + hole * (0.5 + told * (guess(truth, torch.stack(noise)) - 0.5))
         return tuple(t.to(device, memory_format=like) for t in (given, hole, told, truth))
 
     def loss(
@@ -165,10 +167,12 @@ class InpaintRecipe(Recipe):
         return export.write_bundle(folder, card, {"fill": graph(net)}, {})
 
 
-def guess(pictures: Tensor) -> Tensor:
-    """What a coarse fill could have been: the truth without its detail, a little off."""
-    small = F.avg_pool2d(pictures, COARSE)
-    small = small + 0.03 * torch.randn_like(small)
+def guess(pictures: Tensor, noise: Tensor) -> Tensor:
+    """What a coarse fill could have been: the truth without its detail, a little off.
+
+    `noise` (N x 3, of the coarse size) is standard normal.
+    """
+    small = F.avg_pool2d(pictures, COARSE) + 0.03 * noise
     made = F.interpolate(small, scale_factor=float(COARSE), mode="bilinear")
     return made.clamp(0, 1)
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from triptych.image.resample import enlarge, resized, shrink
+from triptych.image.resample import enlarge, resampled, shrink
 from triptych.training import data
 
 Bytes = NDArray[np.uint8]
@@ -116,7 +116,7 @@ def _at_size(picture: Bytes, size: float) -> Bytes:
     if size == 1:
         return picture
     height, width = (round(side * size) for side in picture.shape[:2])
-    return as_bytes(resized(picture, height, width))
+    return as_bytes(resampled(picture, (height, width), "BICUBIC"))
 
 
 def pair_of(picture: Bytes, scale: int) -> Pair:

@@ -82,7 +82,7 @@ class ScaleNet(nn.Module):
 
 
 class UpscaleNet(nn.ModuleList):
-    """A network for each of SCALES; they share nothing, as a shared trunk costs 0.1 dB."""
+    """A network for each of SCALES; they share nothing."""
 
     def __init__(self, width: int, depth: int) -> None:
         super().__init__(ScaleNet(width, depth, scale) for scale in SCALES)
