@@ -54,7 +54,7 @@ def test_a_convolution_takes_the_step_that_pytorchs_muon_takes_on_its_matrix():
         weight.grad, matrix.grad = gradient, gradient.flatten(1)
         made.step()
         reference.step()
-    torch.testing.assert_close(weight.flatten(1), matrix)
+    torch.testing.assert_close(weight.flatten(1), matrix, atol=1e-3, rtol=1e-2)  # it is bfloat16
 
 
 def test_all_parameters_learn():

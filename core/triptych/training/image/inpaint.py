@@ -23,6 +23,7 @@ from triptych.training.image.patch_critic import PatchCritic, hinge, score
 from triptych.training.image.perceptual import SqueezeNet, Taps
 from triptych.training.image.style import as_picture, as_tensor, content_pictures
 from triptych.training.loop import LoopSettings, Recipe, Run
+from triptych.training.muon import MuonAdam
 
 COARSE = 8  # times smaller: what a guess knows of the truth
 OVERLAP = 128  # pixels that a filled pixel looks at most, nearly
@@ -33,7 +34,7 @@ class InpaintSettings:
     """Settings of the recipe `inpaint`."""
 
     name: str = "inpaint"  # of the bundle
-    rate: float = 1e-3
+    rate: float = 3e-3  # of the convolutions
     critic_rate: float = 1e-3
     size: int = 192  # pixels of a crop's side
     width: int = 24
@@ -55,7 +56,7 @@ class InpaintRecipe(Recipe):
 
     def __init__(self, settings: InpaintSettings | None = None) -> None:
         self.settings = settings or InpaintSettings()
-        self.loop = LoopSettings(steps=60000, batch=8, warmup=200, ema=0.998, clip=1.0)
+        self.loop = LoopSettings(steps=60000, batch=4, warmup=100, ema=0.998, clip=1.0)
 
     def sources(self) -> list[data.Source]:
         root = data.data_root()
@@ -76,8 +77,15 @@ class InpaintRecipe(Recipe):
 
     def optimizers(self, modules: Mapping[str, nn.Module]) -> dict[str, torch.optim.Optimizer]:
         s = self.settings
+        weights = list(modules["net"].parameters())
+        dense = [p for p in weights if p.ndim == 4 and p.shape[1] > 1]
+        others = [p for p in weights if p.ndim != 4 or p.shape[1] == 1]
+        groups = [
+            {"params": dense, "lr": s.rate, "muon": True},
+            {"params": others, "lr": s.rate / 3},
+        ]
         return {
-            "net": torch.optim.AdamW(modules["net"].parameters(), s.rate, (0.9, 0.99)),
+            "net": MuonAdam(groups, betas=(0.9, 0.99)),
             "critic": torch.optim.Adam(modules["critic"].parameters(), s.critic_rate, (0.5, 0.99)),
         }
 

@@ -61,7 +61,7 @@ def free_paintings(root: Path) -> list[data.Source]:
     """Those of `paintings` whose source, too, calls them public domain or open access."""
     labelled, *others = paintings(root)
     table = csv.DictReader(io.StringIO(labelled.read("index.csv").decode()))
-    free = {row["file"] for row in table if row["label is public domain / open access"] == "yes"}
+    free = {row["file"] for row in table if row["label is public domain / open access"] == "1"}
     return [dataclasses.replace(labelled, keep=lambda name: name in free), *others]
 
 

@@ -17,6 +17,9 @@ from torch import Tensor, nn
 
 from triptych.training import data, export
 from triptych.training.image import sets, style_data
+from triptych.training.image.blotches import blotches, usual_steps
+from triptych.training.image.mazes import BLOCK as MAZE_SIDE
+from triptych.training.image.mazes import gridded
 from triptych.training.image.patch_critic import PatchCritic, hinge, score
 from triptych.training.image.perceptual import PerceptualNet, SqueezeNet, Taps
 from triptych.training.image.perceptual_export import load_perceptual
@@ -49,7 +52,10 @@ class StyleSettings:
     variants: int = 4  # augmented versions of each painting
     smooth: float = 1.0  # weight of `roughness`
     adversarial: float = 0.06  # weight of the library's adversarial term
-    stamps: float = 3.0  # weight of `stamped`
+    stamps: float = 5.0  # weight of `stamped`
+    blotches: float = 20.0  # weight of `blotches`
+    mazes: float = 3.0  # weight of what runs along the grid beyond photograph and style
+    vivid: float = 0.4  # share of photographs in duller or stronger colours than their own
     critic_rate: float = 1e-3
     perceptual: str = ""  # folder of the perceptual network's bundle; empty: the one that ships
     start: str = ""  # folder of a style bundle to start from
@@ -129,6 +135,24 @@ def stamped(made: Tensor, pictures: Tensor) -> Tensor:
     return F.relu(repetition(made) - allowed).mean()
 
 
+def mazes(made: Tensor, pictures: Tensor, usual: Tensor) -> Tensor:
+    """How much more the strokes of N stylised pictures run along the grid than their photographs'
+    and their styles' (`usual`, N) do, N; 0 for those that are too small to tell."""
+    if min(made.shape[2:]) < MAZE_SIDE:
+        return made.new_zeros(len(made))
+    with torch.no_grad():
+        allowed = torch.maximum(gridded(pictures), usual.unsqueeze(1))
+    return F.relu(gridded(made) - allowed).mean(1)
+
+
+def recoloured(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The photograph H x W x 3 (8 bits) in duller or stronger colours: a sea may be any blue."""
+    x = picture.astype(np.float32)
+    grey = x.mean(2, keepdims=True)
+    made = grey + (x - grey) * np.float32(np.exp(rng.uniform(-0.7, 0.9)))
+    return np.clip(made, 0, 255).astype(np.uint8)
+
+
 class StyleRecipe(Recipe):
     """Train the generator, the predictor and the library's corrections together.
 
@@ -185,6 +209,9 @@ class StyleRecipe(Recipe):
         ]
         self.library_pictures = pictures
         self.paintings = [np.asarray(data.fit(p, STYLE_SIDE)) for p in pictures]
+        tensors = [as_tensor(p) for p in self.paintings]
+        self.steps = torch.stack([usual_steps(t) for t in tensors])
+        self.alignment = torch.stack([gridded(t).mean().clamp(min=0) for t in tensors])
         if cache.is_file():
             saved = torch.load(cache, weights_only=True)
         else:
@@ -231,12 +258,13 @@ class StyleRecipe(Recipe):
         for index in indices:
             rng = np.random.default_rng((self.loop.seed, index))
             content = self.contents[int(rng.integers(len(self.contents)))]
-            crops.append(data.crop(content, self.settings.size, rng))
+            crop = data.crop(content, self.settings.size, rng)
             any_picture = rng.random() < self.settings.any_share
             low, high = (library, len(self.bank.wanted)) if any_picture else (0, library)
             rows.append(int(rng.integers(low, high)))
             painting = self.paintings[rows[-1] % library]  # one of any picture is not looked at
             paintings.append(data.crop(painting, self.settings.size, rng))
+            crops.append(recoloured(crop, rng) if rng.random() < self.settings.vivid else crop)
         pictures = torch.cat([as_tensor(c) for c in crops])
         places = torch.tensor([r if r < library else -1 for r in rows])
         return (
@@ -244,6 +272,8 @@ class StyleRecipe(Recipe):
             self.bank.statistics[rows].to(device),
             places.to(device),
             self.bank.targets(rows, device),
+            self.steps[[r % library for r in rows]].to(device),
+            self.alignment[[r % library for r in rows]].to(device),
             torch.cat([as_tensor(p) for p in paintings]).to(
                 device, memory_format=torch.channels_last
             ),
@@ -252,7 +282,7 @@ class StyleRecipe(Recipe):
     def loss(
         self, part: str, modules: Mapping[str, nn.Module], batch: Any, progress: float
     ) -> tuple[Tensor, dict[str, float]]:
-        pictures, statistics, places, wanted, paintings = batch
+        pictures, statistics, places, wanted, steps, alignment, paintings = batch
         known, critic = places >= 0, modules["critic"]
         if part == "critic":
             with torch.no_grad():
@@ -270,6 +300,8 @@ class StyleRecipe(Recipe):
         total = content + STYLE_WEIGHT * style
         rough = self.settings.smooth * roughness(made)
         stamps = stamped(made, pictures)
+        sudden = (blotches(made, pictures, steps) * known).mean()
+        maze = (mazes(made, pictures, alignment) * known).mean()
         adversarial = (-score(critic(taps, places.clamp(min=0))) * known).mean()
         self.painted.append([tap.detach() for tap in taps])
         figures = {"content": float(content.detach().mean()), "style": float(style.detach().mean())}
@@ -279,9 +311,12 @@ class StyleRecipe(Recipe):
         figures |= {
             "rough": float(rough.detach()),
             "stamps": float(stamps.detach()),
+            "blotches": float(sudden.detach()),
+            "mazes": float(maze.detach()),
             "adversarial": float(adversarial.detach()),
         }
-        regular = rough + self.settings.stamps * stamps
+        s = self.settings
+        regular = rough + s.stamps * stamps + s.blotches * sudden + s.mazes * maze
         return total.mean() + regular + self.settings.adversarial * adversarial, figures
 
     @torch.no_grad()
