@@ -1,8 +1,8 @@
 """Patches of another colour where the photograph has no edge.
 
 The objective judges colour through features, in which a cyan patch on a golden sea costs little. A
-painter changes the colour where the subject does, or as often as the style picture itself does; what
-is asked of a stylised picture is not to do so more suddenly than both.
+painter changes the colour where the subject does, or as often as the style picture itself does; a
+stylised picture is asked not to do so more suddenly than both.
 """
 
 from __future__ import annotations
