@@ -31,6 +31,7 @@ _BUILT_IN = (
     "triptych.image.dream",
     "triptych.image.upscale",
     "triptych.image.inpaint",
+    "triptych.image.restore",
     "triptych.music.melody",
     "triptych.music.phrases",
     "triptych.music.fill",

@@ -47,14 +47,14 @@ class MuonAdam(torch.optim.Optimizer):
         for group in self.param_groups:
             for weight in group["params"] if group["muon"] else ():
                 if weight.grad is not None:
-                    self._turn(weight, group["lr"])
+                    self._turn(weight, weight.grad, group["lr"])
 
-    def _turn(self, weight: Tensor, rate: float) -> None:
+    def _turn(self, weight: Tensor, gradient: Tensor, rate: float) -> None:
         memory = self.state[weight]
         if "momentum" not in memory:
             memory["momentum"] = torch.zeros_like(weight)
-        memory["momentum"].lerp_(weight.grad, 1 - self.momentum)
-        ahead = weight.grad.lerp(memory["momentum"], self.momentum)  # Nesterov
+        memory["momentum"].lerp_(gradient, 1 - self.momentum)
+        ahead = gradient.lerp(memory["momentum"], self.momentum)  # Nesterov
         matrix = ahead.reshape(len(weight), -1)
         made = orthogonal(matrix.to(self.dtype)).to(weight.dtype).view(weight.shape)
         weight.mul_(1 - rate * self.decay)

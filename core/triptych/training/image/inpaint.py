@@ -96,7 +96,7 @@ class InpaintRecipe(Recipe):
             rng = np.random.default_rng((self.loop.seed, index))
             painted = rng.random() < self.settings.paintings
             group = self.paintings if painted else self.photographs
-            pictures.append(as_tensor(_crop(group[int(rng.integers(len(group)))], size, rng)))
+            pictures.append(as_tensor(any_crop(group[int(rng.integers(len(group)))], size, rng)))
             holes.append(torch.from_numpy(any_hole(size, size, rng))[None, None].float())
             guessed.append(float(rng.random() < self.settings.guessed))
             drawn = rng.standard_normal((3, size // COARSE, size // COARSE), np.float32)
@@ -147,7 +147,7 @@ class InpaintRecipe(Recipe):
         for place in range(12):
             rng = np.random.default_rng((7, place))
             group = self.paintings if place % 3 == 2 else self.photographs
-            truth = as_tensor(_crop(group[(place * 37) % len(group)], size, rng)).to(device)
+            truth = as_tensor(any_crop(group[(place * 37) % len(group)], size, rng)).to(device)
             hole = torch.from_numpy(any_hole(size, size, rng))[None, None].float().to(device)
             given = truth * (1 - hole) + 0.5 * hole
             made = given + hole * (net(given, hole, torch.zeros_like(hole)) - given)
@@ -208,7 +208,7 @@ def graph(net: nn.Module) -> export.GraphExport:
     )
 
 
-def _crop(picture: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+def any_crop(picture: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
     """A part of a picture, sometimes of a smaller copy of it, sometimes mirrored."""
     short = min(picture.shape[:2])
     if short > size:
