@@ -19,7 +19,7 @@ from triptych.image.restore import THUMBNAIL, Tone, freshened
 from triptych.training import data, export
 from triptych.training.image import damage, sets
 from triptych.training.image.inpaint import any_crop
-from triptych.training.image.restore_net import STRIDE, CleanNet, FindNet, ToneNet
+from triptych.training.image.restore_net import STRIDE, RestoreNet
 from triptych.training.image.style import as_picture, as_tensor, content_pictures
 from triptych.training.loop import LoopSettings, Recipe, Run
 from triptych.training.muon import MuonAdam
@@ -60,9 +60,7 @@ class RestoreRecipe(Recipe):
         root = data.data_root()
         self.photographs = content_pictures(sets.photographs(root))
         self.paintings = content_pictures(sets.free_paintings(root))
-        s = self.settings
-        nets = {"find": FindNet(s.find_width), "clean": CleanNet(s.clean_width), "tone": ToneNet()}
-        net = nn.ModuleDict(nets)
+        net = RestoreNet(self.settings.find_width, self.settings.clean_width)
         net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return {"net": net}
 
@@ -109,8 +107,9 @@ class RestoreRecipe(Recipe):
         self, part: str, modules: Mapping[str, nn.Module], batch: Any, progress: float
     ) -> tuple[Tensor, dict[str, float]]:
         damaged, shares, coded, wanted, thumbnail, amounts, tone = batch
-        net = modules["net"]
-        seen = net["find"](damaged).float()  # type: ignore[index]
+        seen, cleaned, told = (
+            t.float() for t in modules["net"](damaged, coded, amounts, thumbnail)
+        )
         # what hides a quarter is worth filling
         true = (shares * 2).clamp(max=1)
         likely = torch.sigmoid(seen)
@@ -118,9 +117,7 @@ class RestoreRecipe(Recipe):
         both = (likely * true).sum((0, 2, 3))
         all_ = (likely + true).sum((0, 2, 3))
         dice = 1 - (2 * both + 50) / (all_ + 50)
-        cleaned = net["clean"](coded, amounts).float()  # type: ignore[index]
         apart = F.l1_loss(cleaned, wanted)
-        told = net["tone"](thumbnail).float()  # type: ignore[index]
         tone_apart = F.l1_loss(told, tone)
         total = entropy + 0.3 * dice.mean() + 10 * apart + tone_apart
         kinds = {f"dice_{k}": float(d) for k, d in zip(damage.KINDS, dice.detach(), strict=True)}
@@ -143,18 +140,17 @@ class RestoreRecipe(Recipe):
         for row in range(8):
             made = self._example(10**9 + row)
             damaged, shares, coded, _, thumbnail = (t.to(device) for t in made[:5])
-            found = torch.sigmoid(net["find"](damaged))  # type: ignore[index]
-            clean = net["clean"](coded, torch.ones(1, 2, device=device))  # type: ignore[index]
-            told = net["tone"](thumbnail)[0].tolist()  # type: ignore[index]
+            seen, clean, told = net(damaged, coded, torch.ones(1, 2, device=device), thumbnail)
+            found = torch.sigmoid(seen)
             values = np.ascontiguousarray(clean[0].permute(1, 2, 0).cpu().numpy())
-            fresh = as_tensor(255 * freshened(values, Tone(*told), 1.0, 1.0))
+            fresh = as_tensor(255 * freshened(values, Tone(*told[0].tolist()), 1.0, 1.0))
             for column, one in enumerate((damaged, shares, found, coded, clean, fresh)):
                 sheet.paste(as_picture(one), (column * size, row * size))
         return sheet
 
     def export(self, modules: Mapping[str, nn.Module], run: Run, folder: Path) -> Path:
         net = modules["net"].cpu().float().eval()
-        assert isinstance(net, nn.ModuleDict)
+        assert isinstance(net, RestoreNet)
         card = bundle.Card(
             name=self.settings.name,
             version="1.0.0",
@@ -182,7 +178,7 @@ class _Likely(nn.Module):
         return torch.sigmoid(self.net(picture))
 
 
-def graphs(net: nn.ModuleDict) -> dict[str, export.GraphExport]:
+def graphs(net: RestoreNet) -> dict[str, export.GraphExport]:
     """The graphs `find`, `clean` and `tone`."""
     rng = torch.Generator().manual_seed(0)
     sides = {2: "height", 3: "width"}
@@ -199,7 +195,7 @@ def graphs(net: nn.ModuleDict) -> dict[str, export.GraphExport]:
     unit = (0.0, 1.0)
     return {
         "find": export.GraphExport(
-            _Likely(net["find"]),
+            _Likely(net.find),
             seen[0],
             ["damage"],
             {"picture": sides, "damage": sides},
@@ -207,7 +203,7 @@ def graphs(net: nn.ModuleDict) -> dict[str, export.GraphExport]:
             {"picture": unit, "damage": unit},
         ),
         "clean": export.GraphExport(
-            net["clean"],
+            net.clean,
             asked[0],
             ["cleaned"],
             {"picture": sides, "cleaned": sides},
@@ -215,6 +211,6 @@ def graphs(net: nn.ModuleDict) -> dict[str, export.GraphExport]:
             {"picture": unit, "amounts": unit},
         ),
         "tone": export.GraphExport(
-            net["tone"], small[0], ["tone"], {}, small[1:], {"thumbnail": unit}
+            net.tone, small[0], ["tone"], {}, small[1:], {"thumbnail": unit}
         ),
     }

@@ -94,5 +94,19 @@ class ToneNet(nn.Module):
         return least + reach * made
 
 
+class RestoreNet(nn.Module):
+    """The three as one, for training: all that they say of a batch."""
+
+    def __init__(self, find_width: int = 24, clean_width: int = 32, tone_width: int = 32) -> None:
+        super().__init__()
+        self.find, self.clean = FindNet(find_width), CleanNet(clean_width)
+        self.tone = ToneNet(tone_width)
+
+    def forward(
+        self, damaged: Tensor, noisy: Tensor, amounts: Tensor, thumbnail: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        return self.find(damaged), self.clean(noisy, amounts), self.tone(thumbnail)
+
+
 def _doubled(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2.0, mode="nearest")
