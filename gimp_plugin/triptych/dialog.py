@@ -275,11 +275,33 @@ class Dialog:
                 self._drop()
                 self._wanted = False
                 values = self._tools.values_of(self._task, self._config, self._opened)
+                if not self._takes_selection(values):
+                    return self._told()
                 self._run = self.worker.run(self._task["name"], values, self._piece)
         except client.RunCancelled:
             pass
         except client.WorkerError as error:
             self._error = str(error)
+        return self._told()
+
+    def _takes_selection(self, values: dict[str, Any]) -> bool:
+        """Give a task that fills the selection what of it is in the preview; whether it has work
+        there."""
+        name = self._tools.filled(self._task)
+        if not name:
+            return True
+        assert self._piece is not None
+        (height, width), (x, y) = self._piece.shape[:2], self._place
+        area = Gegl.Rectangle.new(x, y, width, height)
+        selection = self._tools.read_selection(self._drawable, area)
+        if selection is None:
+            return False
+        self._opened.append(selection)
+        values[name] = selection
+        return True
+
+    def _told(self) -> bool:
+        """Say how it stands."""
         busy = not self._error and (self._run is not None or self._wanted)
         if busy != self._spinner.get_property("active"):
             self._spinner.set_property("active", busy)

@@ -173,6 +173,13 @@ def values_of(task: dict[str, Any], config: Any, opened: list[client.Pixels]) ->
     return values
 
 
+def filled(task: dict[str, Any]) -> str:
+    """The parameter that takes the selection: a mask that the task cannot do without. The task is
+    shown the whole layer then, to go by what is around."""
+    masks = (one for one in task["parameters"] if one["kind"] == "mask" and not one["optional"])
+    return next((one["name"] for one in masks), "")
+
+
 # ----------------------------------------------------------------------------------------- pixels
 
 
@@ -215,6 +222,28 @@ def read(drawable: Gimp.Drawable, rectangle: Any, alpha: bool = True) -> client.
         pixels.data[place : place + len(data)] = data
         place += len(data)
     return pixels
+
+
+def read_selection(drawable: Gimp.Drawable, rectangle: Any) -> client.Pixels | None:
+    """How far each pixel of that part of a drawable is selected; None where nothing is."""
+    from gi.repository import Gegl
+
+    image = drawable.get_image()
+    _found, left, top = drawable.get_offsets()
+    if Gimp.Selection.is_empty(image):
+        return None
+    buffer, place, some = image.get_selection().get_buffer(), 0, False
+    pixels = client.Pixels((rectangle.height, rectangle.width), settings()["folder"])
+    for strip in strips(rectangle):
+        there = Gegl.Rectangle.new(strip.x + left, strip.y + top, strip.width, strip.height)
+        data = bytes(buffer.get(there, 1.0, "Y float", Gegl.AbyssPolicy.NONE))
+        pixels.data[place : place + len(data)] = data
+        place += len(data)
+        some = some or data.count(0) < len(data)
+    if some:
+        return pixels
+    pixels.close()
+    return None
 
 
 def write(drawable: Gimp.Drawable, rectangle: Any, pixels: client.Pixels) -> None:
@@ -338,6 +367,13 @@ def paint(
             from gi.repository import Gegl
 
             area = Gegl.Rectangle.new(x, y, width, height)
+            if filled(task):
+                area = bounds(drawable)
+                selection = read_selection(drawable, area)
+                if selection is None:
+                    raise client.WorkerError(_("Select what is to be filled first."))
+                opened.append(selection)
+                values[filled(task)] = selection
             given = read(drawable, area)
             opened.append(given)
             run = worker.run(task["name"], values, given)
