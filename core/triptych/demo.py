@@ -16,7 +16,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from triptych import __version__, cli
 from triptych.bundle import Bundle, find_bundles
@@ -26,6 +26,8 @@ from triptych.files import write_whole
 PHOTOGRAPH = Path(__file__).parent / "data" / "bay.jpg"
 BEAT = Path(__file__).parent / "data" / "beat.mid"
 _PART = (540, 120, 1020, 480)  # of the photograph: left, top, right, bottom
+# A scribble over it, as shares of its width and height.
+_SCRIBBLE = ((0.05, 0.35), (0.2, 0.62), (0.32, 0.3), (0.48, 0.68), (0.6, 0.33), (0.78, 0.75))
 # Pictures that differ most from each other, by a word of their title; others fill the gaps.
 _SHOWN = (
     *("starry night", "great wave", "composition vii", "scream", "water lilies", "the kiss"),
@@ -67,7 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(PHOTOGRAPH, folder / "photograph.jpg")
-        sections = [*style_sections(folder), dream_section(folder), larger_section(folder)]
+        sections = [*style_sections(folder), dream_section(folder)]
+        sections += [fill_section(folder), larger_section(folder)]
         sections += [tune_section(folder), drum_section(folder)]
         taken = time.perf_counter() - begun
         count = sum(bool(figure.command) for section in sections for figure in section.figures)
@@ -142,6 +145,32 @@ def dream_section(folder: Path) -> Section:
     _run("dream", folder / "photograph.jpg", folder / "dream.jpg", *words)
     command = shlex.join(["triptych", "dream", "photograph.jpg", "-o", "dream.jpg", *words])
     made.figures.append(Figure("dream.jpg", "Eyes", "One of fourteen motifs.", command))
+    return made
+
+
+def fill_section(folder: Path) -> Section:
+    """Runs `inpaint` on the photograph with a scribble over it and `extend` into `folder`."""
+    made = Section("Filled", "What is painted over is filled anew; the canvas goes on.")
+    with Image.open(PHOTOGRAPH) as photograph:
+        picture = photograph.convert("RGB")
+    wide, high = picture.size
+    mask = Image.new("L", picture.size)
+    points = [(x * wide, y * high) for x, y in _SCRIBBLE]
+    ImageDraw.Draw(mask).line(points, 255, max(3, wide // 32), "curve")
+    mask.save(folder / "mask.png")
+    picture.paste((220, 40, 40), mask=mask)
+    picture.save(folder / "scribbled.png")
+    words = ["--mask", "mask.png"]
+    _run("inpaint", folder / "scribbled.png", folder / "filled.jpg", "--mask", folder / "mask.png")
+    command = shlex.join(["triptych", "inpaint", "scribbled.png", "-o", "filled.jpg", *words])
+    sides = ["--left", str(wide // 8), "--right", str(wide // 8)]
+    _run("extend", folder / "photograph.jpg", folder / "extended.jpg", *sides)
+    more = shlex.join(["triptych", "extend", "photograph.jpg", "-o", "extended.jpg", *sides])
+    made.figures += [
+        Figure("scribbled.png", "Painted over", ""),
+        Figure("filled.jpg", "By “triptych inpaint”", "", command, beside="mask.png"),
+        Figure("extended.jpg", "By “triptych extend”", "An eighth more on either side.", more),
+    ]
     return made
 
 

@@ -57,8 +57,9 @@ def picture(base="rgb", precision="u8", alpha=False, layers=1):
 
 
 def run(image, drawables, **values):
-    """The status and the message of the procedure."""
-    procedure = Gimp.get_pdb().lookup_procedure("plug-in-triptych-style")
+    """The status and the message of the procedure of `task`, or of style transfer."""
+    name = values.pop("task", "style")
+    procedure = Gimp.get_pdb().lookup_procedure(f"plug-in-triptych-{name}")
     config = procedure.create_config()
     config.set_property("run-mode", Gimp.RunMode.NONINTERACTIVE)
     config.set_property("image", image)
@@ -433,6 +434,25 @@ def refused(words, *command):
     assert words in error, error
     assert "\n" not in error
     assert raw(image.get_layers()[0]) == before
+
+
+def check_the_selection_is_filled():
+    image = picture(alpha=True)
+    (layer,) = image.get_layers()
+    status, error = run(image, [layer], task="inpaint", result="replace")
+    assert status != Gimp.PDBStatusType.SUCCESS
+    assert "Select what is to be filled" in error, error
+    image.select_rectangle(Gimp.ChannelOps.REPLACE, 20, 12, 24, 20)
+    mask = selected(image, layer)
+    before, size = raw(layer)
+    works(image, [layer], task="inpaint", result="replace")
+    after, _ = raw(layer)
+    changed = 0
+    for place, weight in enumerate(mask):
+        same = before[place * size : (place + 1) * size] == after[place * size : (place + 1) * size]
+        assert weight or same, f"pixel {place} outside of the selection changed"
+        changed += not same
+    assert changed > 300, changed
 
 
 def check_a_worker_that_is_missing():

@@ -229,17 +229,9 @@ _TILE = Parameter(
 )
 
 
-def _side(name: str) -> Parameter:
+def _side(name: str, help: str) -> Parameter:
     return Parameter(
-        name,
-        name.capitalize(),
-        "int",
-        0,
-        f"How much is added on the {name}." if name in ("left", "right") else "How much is added.",
-        minimum=0,
-        maximum=_MOST,
-        step=16,
-        unit="px",
+        name, name.capitalize(), "int", 0, help, minimum=0, maximum=_MOST, step=16, unit="px"
     )
 
 
@@ -283,6 +275,13 @@ EXTEND = Task(
     function=extend,
     model="inpaint",
     resizes=True,
-    parameters=(*map(_side, ("left", "right", "top", "bottom")), _MODEL, _TILE),
+    parameters=(
+        _side("left", "How much is added on the left."),
+        _side("right", "How much is added on the right."),
+        _side("top", "How much is added at the top."),
+        _side("bottom", "How much is added at the bottom."),
+        _MODEL,
+        _TILE,
+    ),
 )
 TASKS = (INPAINT, EXTEND)

@@ -40,8 +40,8 @@ class InpaintSettings:
     width: int = 24
     guessed: float = 0.4  # share of examples with a coarse guess in the hole
     paintings: float = 0.3  # share of examples from paintings
-    perceptual: float = 0.1  # weight of the perceptual distance
-    adversarial: float = 0.005  # weight of the patch discriminator, from `adversarial_from` on
+    perceptual: float = 0.25  # weight of the perceptual distance
+    adversarial: float = 0.02  # weight of the patch discriminator, from `adversarial_from` on
     adversarial_from: float = 0.3  # share of the training
 
 
