@@ -19,6 +19,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from triptych import bundle
 from triptych.training import data, export
 from triptych.training.image import sets, style_data
 from triptych.training.image.own_style import Codes
@@ -54,6 +55,7 @@ class ArtistSettings:
     stamps: float = 3.0  # weight of `stamped`
     size: int = 192  # pixels of a crop's side
     base: str = ""  # folder of the style network's bundle; empty: the one that ships
+    start: str = ""  # folder of a bundle whose codes are where to start; empty: the predictor's
 
 
 class ArtistRecipe(Recipe):
@@ -81,11 +83,13 @@ class ArtistRecipe(Recipe):
         self.crops = {
             k: [np.asarray(data.fit(p.picture, 400)) for p in v] for k, v in self.works.items()
         }
+        known = _codes(Path(self.settings.start)) if self.settings.start else {}
         codes, self.wanted = [], []
         with torch.no_grad():
-            for paintings in self.works.values():
+            for artist, paintings in self.works.items():
                 xs = [as_tensor(data.fit(p.picture, STYLE_SIDE)) for p in paintings]
-                codes.append(torch.cat([model.predictor(statistics(x)) for x in xs]).mean(0))
+                guess = torch.cat([model.predictor(statistics(x)) for x in xs]).mean(0)
+                codes.append(known.get(artist, guess))
                 wanted = [style_targets(self.judge, x) for x in xs]
                 self.wanted.append([torch.cat(one).mean(0) for one in zip(*wanted, strict=True)])
         self.contents = content_pictures(sets.photographs(root))
@@ -202,3 +206,11 @@ class ArtistRecipe(Recipe):
             data=export.ledger(self.sources()),
             recipe=export.made_by(self, dataclasses.asdict(self.settings), run),
         )
+
+
+def _codes(folder: Path) -> dict[str, Tensor]:
+    """The codes of a bundle of styles, by name."""
+    found = bundle.open_bundle(folder)
+    with np.load(found.file("codes.npz")) as stored:
+        codes = torch.from_numpy(stored["codes"].astype(np.float32))
+    return {preset["name"]: code for preset, code in zip(found.card.presets, codes, strict=True)}
