@@ -16,6 +16,7 @@ from triptych.training.shape.procedural.outline import Table, oval, polygon_dist
 
 Point = Sequence[float]
 _TABLED = 10  # vertices from which a polygon is looked up, not worked out
+_WAVES = 5  # of one size
 
 
 class Field(ABC):
@@ -23,6 +24,7 @@ class Field(ABC):
 
     outline: np.ndarray
     costly = False  # more than some twenty operations a point
+    loose = False  # the outline is larger than the solid
 
     @abstractmethod
     def __call__(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
@@ -289,7 +291,7 @@ class Placed(Field):
     """A field turned (degrees around x, then y, then z) about the origin and then moved."""
 
     def __init__(self, field: Field, turn: Point = (0, 0, 0), move: Point = (0, 0, 0)) -> None:
-        self.field, self.costly = field, field.costly
+        self.field, self.costly, self.loose = field, field.costly, field.loose
         a, b, c = np.radians(turn)
         about_x = np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]])
         about_y = np.array([[np.cos(b), 0, np.sin(b)], [0, 1, 0], [-np.sin(b), 0, np.cos(b)]])
@@ -359,6 +361,7 @@ class Union(Field):
         self.smooth = float(smooth)
         self.fields = sorted(fields, key=lambda f: f.costly)  # cheap ones spare dear ones work
         self.boxes = [f.bounds() for f in self.fields]
+        self.loose = any(f.loose for f in self.fields)
         self.outline = np.concatenate([f.outline for f in self.fields])
 
     def __call__(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
@@ -403,10 +406,24 @@ class Minus(Field):
         return np.maximum(self.field(x, y, z), -self.hole(x, y, z))
 
 
-class Rough(Field):
-    """A field whose surface waves by at most `height`: sums of sines of `waves` sizes."""
+class Shell(Field):
+    """The surface of a field, `thick` metres thick to both sides together."""
 
     costly = True
+
+    def __init__(self, field: Field, thick: float) -> None:
+        self.field, self.half, self.outline = field, float(thick) / 2, field.outline.copy()
+        self.outline[:, 3] += self.half
+
+    def __call__(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+        return np.abs(self.field(x, y, z)) - self.half
+
+
+class Rough(Field):
+    """A field whose surface waves by about `height`: sums of sines of `waves` sizes."""
+
+    costly = True
+    loose = True
 
     def __init__(
         self, field: Field, height: float, size: float, rng: np.random.Generator, waves: int = 3
@@ -414,17 +431,17 @@ class Rough(Field):
         self.field, self.parts = field, []
         total = sum(0.5**octave for octave in range(waves))
         for octave in range(waves):
-            for _ in range(3):
+            for _ in range(_WAVES):
                 towards = rng.standard_normal(3)
                 towards *= 2 * np.pi / (size * 0.5**octave) / np.linalg.norm(towards)
-                share = height * 0.5**octave / total / 3
+                share = height * 0.5**octave / total / _WAVES * 1.4
                 phase = float(rng.uniform(0, 2 * np.pi))
                 self.parts.append(([float(v) for v in towards], phase, float(share)))
         # what waves has no true distance: its slope makes all of it nearer
         steep = sum(share * float(np.linalg.norm(k)) for k, _, share in self.parts)
         self.scale = float(1 / np.sqrt(1 + 0.3 * steep**2))
         self.outline = field.outline.copy()
-        self.outline[:, 3] += height
+        self.outline[:, 3] += 1.4 * height
 
     def __call__(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
         made = self.field(x, y, z)
@@ -437,9 +454,10 @@ class Facets(Field):
     """What lies below all planes: `normals` K x 3 at the distances `offsets`, corners rounded."""
 
     costly = True
+    loose = True
 
     def __init__(self, normals: np.ndarray, offsets: np.ndarray, rounding: float) -> None:
-        self.planes = [([float(v) for v in n], float(o)) for n, o in zip(normals, offsets)]
+        self.planes = [([float(v) for v in n], float(o)) for n, o in zip(normals, offsets, strict=True)]
         self.rounding = float(rounding)
         self.outline = _spheres(np.zeros((1, 3)), 1.3 * float(np.max(offsets)))
 

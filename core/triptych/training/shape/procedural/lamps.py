@@ -35,9 +35,10 @@ def lamp(dice: Dice) -> Field:
     deep = dice(0.18, 0.34) if tall else dice(0.3, 0.45) * height
     stem = dice(0.0085, 0.016)
     top = height - deep
-    parts: list[Field] = [_shade(dice, top, deep, wide), Rod((0, 0.01, 0), (0, top + 0.6 * deep, 0), stem)]  # fmt: skip
+    shade, spokes = _shade(dice, top, deep, wide)
+    parts: list[Field] = [shade, Rod((0, 0.01, 0), (0, top + 0.6 * deep, 0), stem)]  # fmt: skip
     parts.append(Ellipsoid((0, top + 0.55 * deep, 0), (0.032, 0.045, 0.032)))
-    parts.append(_spider(top + 0.75 * deep, wide))
+    parts += spokes
     if kind == "tripod":
         r, reach = dice(0.011, 0.018), dice(0.24, 0.34)
         joint = top - dice(0.02, 0.12)
@@ -59,18 +60,13 @@ def lamp(dice: Dice) -> Field:
     return Union(parts)
 
 
-def _spider(y: float, wide: float) -> Field:
-    """The three spokes that carry a shade."""
-    return Radial(Rod((0, y, 0), (0.97 * wide, y, 0), 0.006), 3)
-
-
-def _shade(dice: Dice, low: float, deep: float, wide: float) -> Field:
-    """An open shade from the height `low` on; `wide` is its largest radius."""
+def _shade(dice: Dice, low: float, deep: float, wide: float) -> tuple[Field, list[Field]]:
+    """An open shade from the height `low` on, of the largest radius `wide`; what carries it."""
     wall = dice(0.008, 0.012)
     style = dice.pick("cone", "cone", "drum", "empire", "dome", "bell", "globe", "square")
     if style == "globe":
         r = min(wide, 0.55 * deep)
-        return Ellipsoid((0, low + deep - r, 0), (r, r, r))
+        return Ellipsoid((0, low + deep - r, 0), (r, r, r)), []
     narrow = {"cone": dice(0.35, 0.75), "drum": dice(0.92, 1.0), "empire": 0.6, "square": 0.7, "dome": 0.25, "bell": 0.4}[style]  # fmt: skip
     keys = [(0.0, 1.0), (1.0, narrow)]
     if style == "dome":
@@ -81,7 +77,10 @@ def _shade(dice: Dice, low: float, deep: float, wide: float) -> Field:
     inner = outer[::-1] - [wall, 0]
     power = 5.0 if style == "square" else 2.0
     pleats = (dice.count(18, 30), 0.004) if style == "cone" and dice.chance(0.2) else (0, 0.0)
-    return Lathe(np.concatenate([outer, inner]), power=power, flutes=pleats)
+    y = low + 0.75 * deep
+    reach = float(np.interp(y, outer[:, 1], outer[:, 0])) - 0.4 * wall
+    spokes = Radial(Rod((0, y, 0), (reach, y, 0), 0.006), 3 if power == 2 else 4)
+    return Lathe(np.concatenate([outer, inner]), power=power, flutes=pleats), [spokes]
 
 
 def _body(dice: Dice, top: float) -> Field:

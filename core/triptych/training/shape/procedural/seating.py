@@ -15,6 +15,7 @@ from triptych.training.shape.procedural.field import (
     Prism,
     Radial,
     Rod,
+    Shell,
     Sweep,
     Torus,
     Union,
@@ -212,19 +213,7 @@ def _shell(dice: Dice, w: float, d: float, seat: float, arms: bool, office: bool
             0.01,
         )
     else:
-        tall = h + 0.12
-        lower = 0.12 if not arms else 0.0
-        outer = Ellipsoid((0, seat + 0.1, -0.02), (w / 2, 0.13, d / 2))
-        bowl = Union([outer, Placed(Ellipsoid((0, tall / 2, 0), (w / 2, tall / 2 + 0.05, 0.12)), (-10, 0, 0), (0, seat - 0.03, -d / 2 + 0.1))], 0.08)  # fmt: skip
-        inner = Union([Ellipsoid((0, seat + 0.1 + thick, -0.02), (w / 2 - thick, 0.13, d / 2 - thick)), Placed(Ellipsoid((0, tall / 2, thick), (w / 2 - thick, tall / 2 + 0.05, 0.12)), (-10, 0, 0), (0, seat - 0.03 + thick, -d / 2 + 0.1))], 0.08)  # fmt: skip
-        rim = seat + 0.04 + 0.16 * (not lower)
-        side = [(d, rim - 0.02), (0.12 * d, rim), (-0.18 * d, rim + 0.1), (-0.35 * d, seat + h)]
-        line = curve([*side, (-0.6 * d, seat + h + 0.05)], 20)
-        keep = np.concatenate([line, [(-d, seat + h), (-d, 0), (d, 0)]])
-        shell = Minus(bowl, inner)
-        shell = Minus(shell, Minus(Box((0, seat + 0.5, 0), (2 * w, 2, 4 * d)), Prism(keep, 0, -w, w)))  # fmt: skip
-        grown = Box((0, seat + h / 2, -0.02), (w, h + 0.08, d + 0.02))
-        shell.outline = grown.outline
+        shell = _bucket(dice, w, d, seat, h, thick, arms)
     parts = [shell]
     if office:
         parts.append(_star(dice, seat - 0.03))
@@ -238,6 +227,34 @@ def _shell(dice: Dice, w: float, d: float, seat: float, arms: bool, office: bool
         parts.append(legs(dice, name, 0.9 * w, 0.9 * d, seat - 0.005, dice(0.026, 0.036)))
         parts.append(Box((0, seat - 0.02, 0), (0.75 * w, 0.025, 0.75 * d), 0.006))
     return Union(parts)
+
+
+def _bucket(
+    dice: Dice, w: float, d: float, seat: float, h: float, thick: float, arms: bool
+) -> Field:
+    """A thin shell that rises from a low front over the sides to the back."""
+    middle, inner = thick / 2, w / 2 - thick / 2
+    pan = Box((0, seat + 0.15 + middle, 0.02), (2 * inner, 0.3, d - thick - 0.02), dice(0.09, 0.14))
+    rest = Box((0, h / 2 + 0.1, 0), (2 * inner * dice(0.85, 1.0), h + 0.2, 0.24), dice(0.08, 0.119))
+    back = Placed(rest, (-dice(6, 14), 0, 0), (0, seat - 0.03, -d / 2 + 0.12))
+    hollow = Shell(Union([pan, back], dice(0.04, 0.1)), thick)
+    low, high = dice(0.02, 0.05), dice(0.14, 0.2) if arms else dice(0.05, 0.12)
+    rim = [(0.7 * d, seat + low), (0.3 * d, seat + low), (0.05 * d, seat + high)]
+    rim += [(-0.2 * d, seat + high + 0.06), (-0.32 * d, seat + 0.75 * h)]
+    line = curve([*rim, (-0.42 * d, seat + h), (-1.5 * d, seat + h + 0.04)], 26)
+    form = np.concatenate([line, [(-1.5 * d, 0), (0.7 * d, 0)]])
+    kept = Prism(form, 0, -w, w)
+    made = _Within(hollow, kept)
+    made.outline = Box((0, seat + h / 2, -0.1), (w, h + 0.1, d + 0.2)).outline
+    made.loose = True
+    return made
+
+
+class _Within(Minus):
+    """What of a field lies in another."""
+
+    def __call__(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+        return np.maximum(self.field(x, y, z), self.hole(x, y, z))
 
 
 def _star(dice: Dice, top: float) -> Field:

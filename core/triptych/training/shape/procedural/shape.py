@@ -39,7 +39,6 @@ FAMILIES: dict[str, Callable[[Dice], Field]] = {
     "rock": nature.rock,
 }
 """What makes a shape of each family from its choices."""
-_LOOSE = ("pot", "tree", "rock")  # whose outline is larger than they are
 
 
 class Shape:
@@ -68,7 +67,7 @@ def shape(family: str, seed: int) -> Shape:
     dice = Dice(family, seed)
     field = FAMILIES[family](dice)
     low, high = field.bounds()
-    if family in _LOOSE:
+    if field.loose:
         low, high = _measured(field, low, high, dice.rng)
     return Shape(family, field, low, high)
 
@@ -86,6 +85,6 @@ def _measured(
         slope /= np.maximum(np.linalg.norm(slope, axis=1, keepdims=True), 1e-9)
         points = np.clip(points - far[:, None] * slope, low, high).astype(np.float32)
     found = points[np.abs(field(*points.T.copy())) < 2 * step]
-    if len(found) < 100:
+    if len(found) < 100:  # nothing to measure
         return low, high
     return found.min(0).astype(np.float64), found.max(0).astype(np.float64)

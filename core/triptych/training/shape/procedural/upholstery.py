@@ -32,7 +32,7 @@ def sofa(dice: Dice) -> Field:
     if kind == "frame":
         return _framed(dice, w, d, seats)
     if kind == "barrel":
-        return _barrel(dice, w, d)
+        return _barrel(dice, min(w, 1.9), d)
     made = _stuffed(dice, w, d, seats, wings=False)
     if kind == "stuffed":
         return made
