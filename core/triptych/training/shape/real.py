@@ -7,8 +7,8 @@ one with small holes, is one solid. What is mostly open (a sheet, a shell of one
 
 from __future__ import annotations
 
-import contextlib
 import io
+import json
 import logging
 import re
 import zipfile
@@ -22,7 +22,7 @@ import numpy as np
 import trimesh
 
 from triptych.training import data
-from triptych.training.shape.normalise import Frame, around
+from triptych.training.shape.normalise import SIDE, Frame, around
 
 _ORIGINS = {
     "base_meshes": ("The Base Mesh", "github.com/Papyszoo/base-meshes, models/"),
@@ -52,7 +52,7 @@ _FAMILIES = (
     ("tree", r"(^|/|_)tree"),
     ("rock", r"(^|/|_)rock|boulder"),
 )  # fmt: skip
-_DOUBTFUL = 0.06  # share of a mesh's inner points whose winding number may be unclear
+_DOUBTFUL = 0.1  # share of a mesh's inner points whose winding number may be unclear
 _LEAST = 0.002  # of its box that a solid fills
 
 
@@ -83,13 +83,14 @@ def is_held_out(name: str) -> bool:
 
 @dataclass
 class Mesh:
-    """A solid mesh: vertices V x 3 (metres), triangles F x 3, where it stood and of which family."""
+    """A solid mesh: vertices V x 3 (normalised), triangles F x 3, where it stood and of which family."""
 
     name: str
     family: str
     frame: Frame
     vertices: np.ndarray
     faces: np.ndarray
+    closed: bool  # its normals alone tell inside from outside, which takes a tenth of the time
 
     @property
     def size(self) -> tuple[float, float, float]:
@@ -99,6 +100,8 @@ class Mesh:
     def distance(self, points: np.ndarray) -> np.ndarray:
         """Signed distances (N, float32) of points N x 3, both in the normalised cube."""
         places = np.ascontiguousarray(points, np.float64)
+        if self.closed:
+            return _by_normals(self.vertices, self.faces, places)
         square, _, _ = igl.point_mesh_squared_distance(places, self.vertices, self.faces)
         inside = igl.fast_winding_number(self.vertices, self.faces, places) >= 0.5
         far = np.sqrt(square)
@@ -139,17 +142,19 @@ def meshes(held_out: bool) -> Iterator[Mesh]:
 
 def _read(source: data.Source, archive: zipfile.ZipFile, name: str) -> Mesh | None:
     """The mesh of a file; None where it is no solid or cannot be read."""
-    within = {
-        PurePosixPath(other).relative_to(PurePosixPath(name).parent).as_posix(): other
-        for other in archive.namelist()
-        if PurePosixPath(other).is_relative_to(PurePosixPath(name).parent)
-    }
-    logging.getLogger("trimesh").setLevel(logging.CRITICAL)  # of textures that were left out
+    path = PurePosixPath(name)
+    logging.getLogger("trimesh").setLevel(logging.CRITICAL)  # of textures, which are left out
+    content, beside = source.read(name), {}
     try:
+        if path.suffix == ".gltf":
+            for part in json.loads(content)["buffers"]:
+                beside[part["uri"]] = io.BytesIO(
+                    archive.read((path.parent / part["uri"]).as_posix())
+                )
         scene = trimesh.load_scene(
-            io.BytesIO(source.read(name)),
-            file_type=PurePosixPath(name).suffix[1:].lower(),
-            resolver=_Beside(archive, within),
+            io.BytesIO(content),
+            file_type=path.suffix[1:].lower(),
+            resolver=trimesh.resolvers.ZipResolver(beside),
         )
         whole = scene.to_mesh()
         vertices, faces = np.asarray(whole.vertices, float), np.asarray(whole.faces, np.int64)
@@ -160,41 +165,37 @@ def _read(source: data.Source, archive: zipfile.ZipFile, name: str) -> Mesh | No
     return solid(f"{source.path.stem}/{name}", vertices, faces)
 
 
-class _Beside(trimesh.resolvers.Resolver):  # type: ignore[misc]
-    """Files that a glTF names, from the archive that holds it; without its textures."""
-
-    def __init__(self, archive: zipfile.ZipFile, names: dict[str, str]) -> None:
-        self.archive, self.names = archive, names
-
-    def get(self, name: str) -> bytes:
-        """The bytes of a buffer."""
-        if not name.lower().endswith(".bin"):
-            raise KeyError(name)
-        return self.archive.read(self.names[name])
-
-    def keys(self) -> list[str]:
-        """What there is."""
-        return list(self.names)
-
-
 def solid(name: str, vertices: np.ndarray, faces: np.ndarray) -> Mesh | None:
     """The mesh (metres) as a normalised solid; None where inside and outside are not told apart."""
-    used = vertices[np.unique(faces)]
-    frame = around(used.min(0), used.max(0))
-    corners = frame.normalised(vertices).astype(np.float64)
+    frame = around(vertices[faces].min((0, 1)), vertices[faces].max((0, 1)))
+    corners, same = np.unique(frame.normalised(vertices).round(6), axis=0, return_inverse=True)
+    corners, faces = corners.astype(np.float64), same.ravel()[faces]
     sides = corners[faces]
     area = np.linalg.norm(np.cross(sides[:, 1] - sides[:, 0], sides[:, 2] - sides[:, 0]), axis=1)
-    faces = np.ascontiguousarray(faces[area > 1e-12])
+    faces = np.ascontiguousarray(faces[area > 1e-10])
     if len(faces) < 4:
         return None
-    half = 0.95 * frame.proportions
-    points = np.random.default_rng(0).uniform(-half, half, (4000, 3))
-    with contextlib.suppress(RuntimeError, ValueError):
-        winding = igl.fast_winding_number(corners, faces, points)
+    rng, half = np.random.default_rng(0), SIDE * frame.proportions
+    points = rng.uniform(-half, half, (2500, 3))
+    near = corners[faces[rng.integers(len(faces), size=1000)]]
+    near = np.einsum("nk,nkd->nd", rng.dirichlet((1, 1, 1), len(near)), near)
+    near += rng.normal(0, 0.03, near.shape)
+    try:
+        winding = igl.fast_winding_number(corners, faces, np.concatenate([points, near]))
         if np.mean(winding < -0.5) > np.mean(winding > 0.5):
             faces, winding = np.ascontiguousarray(faces[:, ::-1]), -winding
-        inner, doubtful = winding >= 0.5, np.abs(winding - 0.5) < 0.35
-        filled = float(inner.mean())
-        if filled >= _LEAST and doubtful.sum() <= _DOUBTFUL * max(inner.sum(), 100):
-            return Mesh(name, family_of(name), frame, corners, faces)
-    return None
+        plain = _by_normals(corners, faces, near)
+    except (RuntimeError, ValueError):
+        return None
+    within, doubtful = winding >= 0.5, np.abs(winding - 0.5) < 0.3
+    if within[:2500].mean() < _LEAST or doubtful.sum() > _DOUBTFUL * max(within.sum(), 200):
+        return None
+    closed = bool(np.array_equal(plain < 0, within[2500:]))
+    return Mesh(name, family_of(name), frame, corners, faces, closed)
+
+
+def _by_normals(vertices: np.ndarray, faces: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Signed distances (float32) by the angle-weighted normals (Baerentzen & Aanaes 2005)."""
+    kind = igl.SIGNED_DISTANCE_TYPE_PSEUDONORMAL
+    far: np.ndarray = igl.signed_distance(points, vertices, faces, kind)[0]
+    return far.astype(np.float32)

@@ -15,7 +15,9 @@ _CLAY = np.array([214, 188, 160], np.float32)
 _STEPS = 90
 
 
-def picture(distance: Distance, side: int = 112, turn: float = 35.0, lift: float = 22.0) -> np.ndarray:
+def picture(
+    distance: Distance, side: int = 112, turn: float = 35.0, lift: float = 22.0
+) -> np.ndarray:
     """A shape seen from `turn` degrees to the right and `lift` degrees above (side x side x 3)."""
     a, b = np.radians(turn), np.radians(lift)
     towards = np.array([np.sin(a) * np.cos(b), np.sin(b), np.cos(a) * np.cos(b)])

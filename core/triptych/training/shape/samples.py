@@ -188,7 +188,10 @@ def _procedural(count: int, seeds: int) -> list[Path]:
 
 
 def _real(held_out: bool) -> list[Path]:
-    files = [f"{source.path.name} {source.path.stat().st_size}" for source in real.sources(data.data_root())]
+    files = [
+        f"{source.path.name} {source.path.stat().st_size}"
+        for source in real.sources(data.data_root())
+    ]
     name = "real-held-out" if held_out else "real"
     return [_part(name, _digest("".join(files), Path(real.__file__)), real.meshes(held_out))]
 
@@ -212,7 +215,9 @@ def _part(name: str, digest: str, solids: Iterator[Solid]) -> Path:
         drawn = sample(solid, np.random.default_rng((11, number)))
         columns["points"].append(np.rint(drawn.points * _UNIT).astype(np.int16))
         columns["distances"].append(np.rint(drawn.distances * (127 / TRUNCATION)).astype(np.int8))
-        columns["surface"].append(np.rint(drawn.surface[:, :3].clip(-1, 1) * _UNIT).astype(np.int16))
+        columns["surface"].append(
+            np.rint(drawn.surface[:, :3].clip(-1, 1) * _UNIT).astype(np.int16)
+        )
         columns["normals"].append(np.rint(drawn.surface[:, 3:] * 127).astype(np.int8))
         columns["category"].append(np.array(CATEGORIES.index(solid.family), np.int16))
         columns["size"].append(np.array(solid.size, np.float32))

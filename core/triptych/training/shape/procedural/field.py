@@ -457,7 +457,9 @@ class Facets(Field):
     loose = True
 
     def __init__(self, normals: np.ndarray, offsets: np.ndarray, rounding: float) -> None:
-        self.planes = [([float(v) for v in n], float(o)) for n, o in zip(normals, offsets, strict=True)]
+        self.planes = [
+            ([float(v) for v in n], float(o)) for n, o in zip(normals, offsets, strict=True)
+        ]
         self.rounding = float(rounding)
         self.outline = _spheres(np.zeros((1, 3)), 1.3 * float(np.max(offsets)))
 

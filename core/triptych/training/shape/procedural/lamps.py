@@ -118,7 +118,9 @@ def _arm(dice: Dice) -> Field:
     hand = (0.0, elbow[1] + dice(0.02, 0.18), elbow[2] + dice(0.25, 0.38))
     deep, wide = dice(0.09, 0.14), dice(0.06, 0.09)
     head = Placed(_head(dice, deep, wide), (dice(-25, 25), 0, 0), (0, hand[1] - 0.75 * deep, hand[2] + 0.02))  # fmt: skip
-    base = Lathe(solid_profile([(0, reach), (0.022, reach), (0.03, 0.3 * reach), (0.05, 1.5 * r)], 20))
+    base = Lathe(
+        solid_profile([(0, reach), (0.022, reach), (0.03, 0.3 * reach), (0.05, 1.5 * r)], 20)
+    )
     joints = [Ellipsoid(at, (1.9 * r, 1.9 * r, 1.9 * r)) for at in (elbow, hand)]
     if dice.chance(0.5):
         bars: list[Field] = [Rod((0, 0.02, 0), elbow, r), Rod(elbow, hand, r)]
@@ -150,5 +152,3 @@ def _lantern(dice: Dice) -> Field:
     candle = Lathe(solid_profile([(0.02, 0.22 * w), (0.5 * h, 0.22 * w), (0.52 * h, 0.05 * w), (0.6 * h, 0.03 * w)], 24))  # fmt: skip
     ring_ = Placed(Torus((0, 0, 0), 0.16 * w, 0.007), (90, 0, 0), (0, h + 0.62 * w, 0))
     return Union([posts, base, roof, candle, ring_])
-
-

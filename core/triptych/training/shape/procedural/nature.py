@@ -92,7 +92,9 @@ def _cactus(dice: Dice, soil: float, r: float, tall: float) -> list[Field]:
     count, deep = dice.count(6, 12), 0.12 * r
     if dice.chance(0.35):
         ball = [(-0.1 * r, 0.5 * r), (0.5 * r, 1.6 * r), (1.4 * r, 1.9 * r), (2.3 * r, 1.4 * r), (2.7 * r, 0.4 * r)]  # fmt: skip
-        return [Lathe(solid_profile([(soil + y, v) for y, v in ball], 30), flutes=(count, 2 * deep))]
+        return [
+            Lathe(solid_profile([(soil + y, v) for y, v in ball], 30), flutes=(count, 2 * deep))
+        ]
     keys = [(soil - 0.02, 0.9 * r), (soil + 0.3 * tall, r), (soil + 0.85 * tall, 0.95 * r), (soil + tall, 0.5 * r), (soil + tall + 0.25 * r, 0.05 * r)]  # fmt: skip
     parts: list[Field] = [Lathe(solid_profile(keys, 30), flutes=(count, deep))]
     for side in (-1, 1):
@@ -157,7 +159,9 @@ def _branches(dice: Dice, h: float, bare: bool) -> tuple[list[list[float]], list
     phase = dice(0, 6)
     for index in range(count):
         turn, steep = phase + 2 * np.pi * index / count, np.radians(dice(25, 60))
-        towards = np.array([np.cos(turn) * np.cos(steep), np.sin(steep), np.sin(turn) * np.cos(steep)])
+        towards = np.array(
+            [np.cos(turn) * np.cos(steep), np.sin(steep), np.sin(turn) * np.cos(steep)]
+        )
         grow(start, towards, 0.26 * h, 0.6 * base, 2 if bare else 1)
     grow(start, np.array([0.0, 1.0, 0.0]), 0.28 * h, 0.65 * base, 2 if bare else 1)
     return tips, wood

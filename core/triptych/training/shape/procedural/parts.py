@@ -139,7 +139,9 @@ def pedestal(dice: Dice, reach: float, top: float, thick: float) -> Field:
         foot: Field = Rod((0, low + 0.3 * r, 0), (reach - low, low, 0), low, 0.7 * low)
     else:
         ends = [(0, 0.35 * top, 0), (0.45 * reach, 0.28 * top, 0), (0.8 * reach, r, 0)]
-        foot = Sweep(curve([*ends, (reach - 0.8 * r, 0.8 * r, 0)], 10), np.linspace(1.1, 0.8, 10) * r)
+        foot = Sweep(
+            curve([*ends, (reach - 0.8 * r, 0.8 * r, 0)], 10), np.linspace(1.1, 0.8, 10) * r
+        )
     return Union([column, Radial(foot, count, np.pi / 2)], 0.01)
 
 
@@ -151,7 +153,9 @@ def _column(dice: Dice, top: float, thick: float) -> np.ndarray:
     return solid_profile(keys, 40)
 
 
-def cushion(centre: tuple[float, float, float], size: tuple[float, float, float], soft: float) -> Field:
+def cushion(
+    centre: tuple[float, float, float], size: tuple[float, float, float], soft: float
+) -> Field:
     """A stuffed box; `soft` from 0 to 1 rounds it."""
     return Box(centre, size, 0.5 * min(size) * (0.25 + 0.73 * soft))
 

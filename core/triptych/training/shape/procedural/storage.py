@@ -30,7 +30,15 @@ def shelf(dice: Dice) -> Field:
 
 
 def _case(
-    dice: Dice, w: float, h: float, d: float, t: float, rows: int, columns: int, foot: float, free: bool
+    dice: Dice,
+    w: float,
+    h: float,
+    d: float,
+    t: float,
+    rows: int,
+    columns: int,
+    foot: float,
+    free: bool,
 ) -> list[Field]:
     levels = np.linspace(foot + t / 2, h - t / 2, rows + 1)
     if free and rows > 2:
@@ -165,7 +173,9 @@ def cabinet(dice: Dice) -> Field:
                     parts.append(handle(dice, grip, x, at + 0.1 * high, front, True))
                 elif grip != "none":
                     side = 1 if column % 2 == 0 else -1
-                    parts.append(handle(dice, grip, x + side * (each / 2 - 0.045), at, front, False))
+                    parts.append(
+                        handle(dice, grip, x + side * (each / 2 - 0.045), at, front, False)
+                    )
     parts.append(core)
     if dice.chance(0.45):
         over = dice(0.015, 0.035)

@@ -54,7 +54,9 @@ def table(dice: Dice) -> Field:
         x, z = 0.4 * w, 0.42 * d
         square = dice.chance(0.7)
         for s in (-1, 1):
-            parts.append(Mirror(Rod((x, 0, s * z), (x, under, -s * z), r, square=square, foot=True)))
+            parts.append(
+                Mirror(Rod((x, 0, s * z), (x, under, -s * z), r, square=square, foot=True))
+            )
         parts.append(Rod((-x, under / 2, 0), (x, under / 2, 0), 0.8 * r, square=square))
         parts.append(Mirror(Box((x, under - 0.015, 0), (0.05, 0.03, 2 * z), 0.003)))
     else:
@@ -155,7 +157,15 @@ def desk(dice: Dice) -> Field:
 
 
 def _drawers(
-    dice: Dice, x: float, w: float, low: float, high: float, d: float, columns: int, rows: int, grip: str
+    dice: Dice,
+    x: float,
+    w: float,
+    low: float,
+    high: float,
+    d: float,
+    columns: int,
+    rows: int,
+    grip: str,
 ) -> list[Field]:
     """A chest below a board: its body, the fronts that stand out a little, and their handles."""
     made: list[Field] = [Box((x, (low + high) / 2, 0), (w, high - low, d), 0.002)]

@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from triptych.training.shape.procedural.dice import Dice
-from triptych.training.shape.procedural.field import Box, Field, Minus, Mirror, Placed, Prism, Rod, Union
+from triptych.training.shape.procedural.field import (
+    Box,
+    Field,
+    Minus,
+    Mirror,
+    Placed,
+    Prism,
+    Rod,
+    Union,
+)
 from triptych.training.shape.procedural.outline import curve, oval, rectangle, ribbon
 from triptych.training.shape.procedural.parts import cushion, legs
 from triptych.training.shape.procedural.seating import backrest, chair
@@ -47,7 +56,9 @@ def sofa(dice: Dice) -> Field:
         ]
     )
     side = dice.pick(-1, 1)
-    return Union([made, Placed(chaise, (0, 0, 0), (side * (w - wide) / 2, 0, (d + deep) / 2 - 0.05))])
+    return Union(
+        [made, Placed(chaise, (0, 0, 0), (side * (w - wide) / 2, 0, (d + deep) / 2 - 0.05))]
+    )
 
 
 def _seat_height(made: Field) -> float:
@@ -87,7 +98,9 @@ def _stuffed(dice: Dice, w: float, d: float, seats: int, wings: bool) -> Field:
         parts.append(Mirror(Prism(line, 0, x - arm / 2, x + arm / 2, 0.03)))
     elif arms == "box":
         parts.append(
-            Mirror(cushion((x, (foot + high) / 2, 0), (arm, high - foot, d), 0.6 * soft * arm / 0.2))
+            Mirror(
+                cushion((x, (foot + high) / 2, 0), (arm, high - foot, d), 0.6 * soft * arm / 0.2)
+            )
         )
     else:
         inner = w - 0.02
@@ -105,7 +118,11 @@ def _stuffed(dice: Dice, w: float, d: float, seats: int, wings: bool) -> Field:
         at = (index - (seats - 1) / 2) * each
         front = rear + deep / 2
         parts.append(
-            cushion((at, seat - thick / 2 + 0.03, (front + d / 2) / 2), (each - 0.006, thick, d / 2 - front + 0.015), soft)  # fmt: skip
+            cushion(
+                (at, seat - thick / 2 + 0.03, (front + d / 2) / 2),
+                (each - 0.006, thick, d / 2 - front + 0.015),
+                soft,
+            )  # fmt: skip
         )
         if back_pads:
             pad = cushion((0, (top - seat) / 2 + 0.02, 0), (each - 0.01, top - seat - 0.03, 0.15), soft)  # fmt: skip
@@ -133,7 +150,9 @@ def _barrel(dice: Dice, w: float, d: float) -> Field:
     line = np.concatenate([front[:1], line, front[1:]])
     shell: Field = Prism(ribbon(line, thick), 1, foot, top, 0.35 * thick)
     if dice.chance(0.6):
-        fall = curve([(d, seat + 0.12), (0.3 * d, seat + 0.16), (-0.1 * d, top - 0.1), (-0.4 * d, top)], 16)
+        fall = curve(
+            [(d, seat + 0.12), (0.3 * d, seat + 0.16), (-0.1 * d, top - 0.1), (-0.4 * d, top)], 16
+        )
         fall = np.concatenate([fall, [(-d, top + 0.2), (d, top + 0.2)]])
         shell = Minus(shell, Prism(fall, 0, -w, w))
     base = Prism(oval(w - 0.03, d - 0.03, power), 1, foot, seat - 0.1, 0.03)

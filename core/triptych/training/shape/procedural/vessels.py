@@ -104,7 +104,12 @@ def goblet(dice: Dice) -> Field:
         "cup": [(0.06, 0.6), (0.25, 0.9), (1, 1.0)],
     }[bowl]
     low = stem * h
-    foot = [(0, base * wide), (0.004, base * wide), (0.012, 0.35 * base * wide), (min(0.03, 0.35 * low), thin)]
+    foot = [
+        (0, base * wide),
+        (0.004, base * wide),
+        (0.012, 0.35 * base * wide),
+        (min(0.03, 0.35 * low), thin),
+    ]
     middle = [(0.7 * low, thin)]
     if bowl == "cup" or dice.chance(0.4):
         knob = dice(1.6, 2.8) * thin
