@@ -26,14 +26,29 @@ from triptych.training.shape.normalise import SIDE, Frame, around
 
 _ORIGINS = {
     "base_meshes": ("The Base Mesh", "github.com/Papyszoo/base-meshes, models/"),
-    "kaykit_city": ("KayKit City Builder", "github.com/KayKit-Game-Assets/KayKit-City-Builder-Bits-1.0"),
-    "kaykit_furniture": ("KayKit Furniture", "github.com/KayKit-Game-Assets/KayKit-Furniture-Bits-1.0"),
-    "kaykit_restaurant": ("KayKit Restaurant", "github.com/KayKit-Game-Assets/KayKit-Restaurant-Bits-1.0"),
+    "kaykit_city": (
+        "KayKit City Builder",
+        "github.com/KayKit-Game-Assets/KayKit-City-Builder-Bits-1.0",
+    ),
+    "kaykit_furniture": (
+        "KayKit Furniture",
+        "github.com/KayKit-Game-Assets/KayKit-Furniture-Bits-1.0",
+    ),
+    "kaykit_restaurant": (
+        "KayKit Restaurant",
+        "github.com/KayKit-Game-Assets/KayKit-Restaurant-Bits-1.0",
+    ),
     "kenney_kits": ("Kenney furniture and city kits", "github.com/rcorre/wildjam84, assets/models"),
-    "polyhaven_furniture": ("Poly Haven furniture", "github.com/RobotLocomotion/models, tutorials/models/assets"),
-}  # fmt: skip
+    "polyhaven_furniture": (
+        "Poly Haven furniture",
+        "github.com/RobotLocomotion/models, tutorials/models/assets",
+    ),
+}
 _FAMILIES = (
-    ("prop", r"wall|ceiling|street|bracket|tennis|tablet|table_?cloth|vegetable|grate|rocket|paddle|corner|key_?hole"),
+    (
+        "prop",
+        r"wall|ceiling|street|bracket|tennis|tablet|table_?cloth|vegetable|grate|rocket|paddle|corner|key_?hole",
+    ),
     ("lamp", r"lamp|lantern"),
     ("armchair", r"arm_?chair|lounge.*chair|deck_chair"),
     ("sofa", r"sofa|couch"),
@@ -51,7 +66,7 @@ _FAMILIES = (
     ("pot", r"potted|plant_?pot|flower_?pot|cactus|plant_?small"),
     ("tree", r"(^|/|_)tree"),
     ("rock", r"(^|/|_)rock|boulder"),
-)  # fmt: skip
+)
 _DOUBTFUL = 0.1  # share of a mesh's inner points whose winding number may be unclear
 _LEAST = 0.002  # of its box that a solid fills
 
@@ -83,7 +98,7 @@ def is_held_out(name: str) -> bool:
 
 @dataclass
 class Mesh:
-    """A solid mesh: vertices V x 3 (normalised), triangles F x 3, where it stood and of which family."""
+    """A solid mesh: vertices V x 3 (normalised), triangles F x 3, and where it stood."""
 
     name: str
     family: str

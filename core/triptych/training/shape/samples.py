@@ -65,7 +65,7 @@ class Procedural:
         """Points brought onto the surface along the distance's slope, and this slope there."""
         half = normalise.SIDE * self.frame.proportions + 0.02
         points = rng.uniform(-half, half, (int(1.15 * count), 3)).astype(np.float32)
-        normals = points
+        normals, far = points, np.zeros(len(points), np.float32)
         for step in (0.01, 0.004, 0.002):
             normals, far = _slope(self.distance, points, step)
             points = points - far[:, None] * normals

@@ -2,11 +2,13 @@
 the planes to a distance anywhere.
 
 The three planes (xy, zy, xz) follow "convolutional occupancy networks" (Peng et al. 2020) and the
-tri-planes of EG3D (Chan et al. 2022): all that is costly is convolution in two dimensions. Where the
-planes are small, one network sees all three; above, each is worked on alone with the same weights.
+tri-planes of EG3D (Chan et al. 2022): all that is costly is convolution in two dimensions. Where the planes
+are small, one network sees all three; above, each is worked on alone with the same weights.
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -34,7 +36,7 @@ class Residual(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Points with normals (B x N x 6) to the mean and the log-variance (B x 24 x 8 x 8) of a latent.
+    """Points with normals (B x N x 6) to the mean and the log-variance (B x 24 x 8 x 8).
 
     Each point's features are averaged in the cells of the planes twice (local pooling), then the
     planes are made smaller by convolutions.
@@ -46,8 +48,7 @@ class Encoder(nn.Module):
         self.again = nn.Sequential(nn.Linear(2 * width, width), nn.ReLU(), nn.Linear(width, width))
         wide = [width + 2, 2 * width, 3 * width, 3 * width]
         self.down = nn.ModuleList(
-            nn.Conv2d(a, b, 3, stride=2, padding=1)
-            for a, b in zip(wide[:-1], wide[1:], strict=True)
+            nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(wide)
         )
         self.middle = nn.Conv2d(9 * width, 6 * width, 3, padding=1)
         self.block = Residual(6 * width)
@@ -58,8 +59,8 @@ class Encoder(nn.Module):
         count = [_gathered(torch.ones_like(points[..., :1]), cell) for cell in cells]
         features = self.point(points)
         back = [_mean(features, cell, n) for cell, n in zip(cells, count, strict=True)]
-        around = sum(_looked_up(plane, cell) for plane, cell in zip(back, cells, strict=True))
-        features = self.again(torch.cat([features, around / 3], -1))
+        around = [_looked_up(plane, cell) for plane, cell in zip(back, cells, strict=True)]
+        features = self.again(torch.cat([features, torch.stack(around).mean(0)], -1))
         planes = []
         for cell, n in zip(cells, count, strict=True):
             plane = _mean(features, cell, n)
@@ -162,7 +163,7 @@ class ShapeNet(nn.Module):
         self.encoder, self.decoder, self.head = Encoder(width), Decoder(width), Head()
 
     def forward(self, surface: Tensor, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Distances (over the truncation) at points B x N x 3, and the latent's mean, log-variance."""
+        """Distances (over the truncation) at points B x N x 3; the latent's mean, log-variance."""
         mean, spread = self.encoder(surface)
         drawn = mean + torch.randn_like(mean) * torch.exp(0.5 * spread) if self.training else mean
         return self.head(self.decoder(drawn), points), mean, spread

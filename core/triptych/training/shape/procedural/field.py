@@ -83,12 +83,12 @@ class Ellipsoid(Field):
         self.outline = _spheres(self.centre + unit * self.radii)
 
     def __call__(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-        inner, outer = 0.0, 0.0
+        inner, outer = np.zeros_like(x), np.zeros_like(x)
         for v, c, r in zip((x, y, z), self.centre, self.radii, strict=True):
             q = (v - c) / r
             q *= q
-            inner = inner + q
-            outer = outer + q / r**2
+            inner += q
+            outer += q / r**2
         scaled = np.sqrt(inner)
         return scaled * (scaled - 1) / np.maximum(np.sqrt(outer), 1e-6)
 
@@ -464,9 +464,9 @@ class Facets(Field):
         self.outline = _spheres(np.zeros((1, 3)), 1.3 * float(np.max(offsets)))
 
     def __call__(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-        best = np.full(x.shape, -np.inf, np.float32)
+        best: np.ndarray = np.full(x.shape, -np.inf, np.float32)
         for n, offset in self.planes:
-            made = x * n[0] + y * n[1] + z * n[2] - offset
+            made: np.ndarray = x * n[0] + y * n[1] + z * n[2] - offset
             over = np.maximum(self.rounding - np.abs(made - best), 0)
             best = np.maximum(made, best) + over * over * (0.25 / self.rounding)
         return best

@@ -36,7 +36,7 @@ def lamp(dice: Dice) -> Field:
     stem = dice(0.0085, 0.016)
     top = height - deep
     shade, spokes = _shade(dice, top, deep, wide)
-    parts: list[Field] = [shade, Rod((0, 0.01, 0), (0, top + 0.6 * deep, 0), stem)]  # fmt: skip
+    parts: list[Field] = [shade, Rod((0, 0.01, 0), (0, top + 0.6 * deep, 0), stem)]
     parts.append(Ellipsoid((0, top + 0.55 * deep, 0), (0.032, 0.045, 0.032)))
     parts += spokes
     if kind == "tripod":
@@ -67,7 +67,14 @@ def _shade(dice: Dice, low: float, deep: float, wide: float) -> tuple[Field, lis
     if style == "globe":
         r = min(wide, 0.55 * deep)
         return Ellipsoid((0, low + deep - r, 0), (r, r, r)), []
-    narrow = {"cone": dice(0.35, 0.75), "drum": dice(0.92, 1.0), "empire": 0.6, "square": 0.7, "dome": 0.25, "bell": 0.4}[style]  # fmt: skip
+    narrow = {
+        "cone": dice(0.35, 0.75),
+        "drum": dice(0.92, 1.0),
+        "empire": 0.6,
+        "square": 0.7,
+        "dome": 0.25,
+        "bell": 0.4,
+    }[style]
     keys = [(0.0, 1.0), (1.0, narrow)]
     if style == "dome":
         keys = [(0.0, 1.0), (0.4, 0.93), (0.75, 0.7), (0.92, 0.42), (1.0, narrow)]
@@ -84,19 +91,44 @@ def _shade(dice: Dice, low: float, deep: float, wide: float) -> tuple[Field, lis
 
 
 def _body(dice: Dice, top: float) -> Field:
-    """The foot and body of a table lamp: a turned vase, a ball, a stack, a block or a candlestick."""
+    """The foot and body of a table lamp: a turned vase, a ball, a block or a candlestick."""
     style = dice.pick("vase", "vase", "gourd", "ball", "block", "column")
     body, r = dice(0.6, 0.92) * top, dice(0.3, 0.5) * top
     r = min(r, 0.14)
     if style == "ball":
         rad = min(0.5 * body, 0.13)
-        return Union([Ellipsoid((0, rad + 0.02, 0), (rad, rad, rad)), Lathe(solid_profile([(0, 0.7 * rad), (0.025, 0.65 * rad)], 6))])  # fmt: skip
+        return Union(
+            [
+                Ellipsoid((0, rad + 0.02, 0), (rad, rad, rad)),
+                Lathe(solid_profile([(0, 0.7 * rad), (0.025, 0.65 * rad)], 6)),
+            ]
+        )
     if style == "block":
-        return Union([Box((0, body / 2, 0), (1.3 * r, body, 1.3 * r), dice(0.005, 0.04)), Box((0, 0.01, 0), (1.6 * r, 0.02, 1.6 * r), 0.004)])  # fmt: skip
+        return Union(
+            [
+                Box((0, body / 2, 0), (1.3 * r, body, 1.3 * r), dice(0.005, 0.04)),
+                Box((0, 0.01, 0), (1.6 * r, 0.02, 1.6 * r), 0.004),
+            ]
+        )
     if style == "column":
-        keys = [(0, r), (0.02, r), (0.05, 0.4 * r), (0.3, 0.22 * r), (0.5, 0.35 * r), (0.8, 0.18 * r), (1, 0.3 * r)]  # fmt: skip
+        keys = [
+            (0, r),
+            (0.02, r),
+            (0.05, 0.4 * r),
+            (0.3, 0.22 * r),
+            (0.5, 0.35 * r),
+            (0.8, 0.18 * r),
+            (1, 0.3 * r),
+        ]
     elif style == "gourd":
-        keys = [(0, 0.6 * r), (0.25, r), (0.5, 0.5 * r), (0.7, 0.68 * r), (0.9, 0.3 * r), (1, 0.15 * r)]  # fmt: skip
+        keys = [
+            (0, 0.6 * r),
+            (0.25, r),
+            (0.5, 0.5 * r),
+            (0.7, 0.68 * r),
+            (0.9, 0.3 * r),
+            (1, 0.15 * r),
+        ]
     else:
         keys = [(0, 0.55 * r), (0.06, 0.6 * r), (dice(0.3, 0.6), r), (0.85, 0.35 * r), (1, 0.2 * r)]
     flutes = (dice.count(8, 16), 0.05 * r) if dice.chance(0.2) else (0, 0.0)
@@ -107,7 +139,9 @@ def _head(dice: Dice, deep: float, wide: float) -> Field:
     """A small reflector whose mouth is at the origin's height and looks down."""
     keys = [(0, wide), (0.5 * deep, 0.85 * wide), (0.85 * deep, 0.5 * wide), (deep, 0.25 * wide)]
     outer = profile(keys, 18)
-    hollow = np.concatenate([outer, [[0, deep]], [[0, deep - 0.012]], outer[::-1] * [1, 0.9] - [0.01, 0]])  # fmt: skip
+    hollow = np.concatenate(
+        [outer, [[0, deep]], [[0, deep - 0.012]], outer[::-1] * [1, 0.9] - [0.01, 0]]
+    )
     hollow[:, 0] = np.maximum(hollow[:, 0], 0)
     return Lathe(hollow)
 
@@ -117,7 +151,9 @@ def _arm(dice: Dice) -> Field:
     elbow = (0.0, dice(0.28, 0.4), -dice(0.05, 0.18))
     hand = (0.0, elbow[1] + dice(0.02, 0.18), elbow[2] + dice(0.25, 0.38))
     deep, wide = dice(0.09, 0.14), dice(0.06, 0.09)
-    head = Placed(_head(dice, deep, wide), (dice(-25, 25), 0, 0), (0, hand[1] - 0.75 * deep, hand[2] + 0.02))  # fmt: skip
+    head = Placed(
+        _head(dice, deep, wide), (dice(-25, 25), 0, 0), (0, hand[1] - 0.75 * deep, hand[2] + 0.02)
+    )
     base = Lathe(
         solid_profile([(0, reach), (0.022, reach), (0.03, 0.3 * reach), (0.05, 1.5 * r)], 20)
     )
@@ -125,14 +161,34 @@ def _arm(dice: Dice) -> Field:
     if dice.chance(0.5):
         bars: list[Field] = [Rod((0, 0.02, 0), elbow, r), Rod(elbow, hand, r)]
     else:
-        bars = [Sweep(curve([(0, 0.02, 0), (0, 0.2, -0.03), elbow, (0, hand[1] + 0.06, hand[2] - 0.1), hand], 22), r)]  # fmt: skip
+        bars = [
+            Sweep(
+                curve(
+                    [
+                        (0, 0.02, 0),
+                        (0, 0.2, -0.03),
+                        elbow,
+                        (0, hand[1] + 0.06, hand[2] - 0.1),
+                        hand,
+                    ],
+                    22,
+                ),
+                r,
+            )
+        ]
         joints = []
     return Union([base, head, *bars, *joints])
 
 
 def _bow(dice: Dice) -> Field:
     height, out, r = dice(1.6, 2.0), dice(0.6, 1.1), dice(0.011, 0.018)
-    line = [(0, 0.03, 0), (0, 0.6 * height, 0), (0.25 * out, 0.93 * height, 0), (0.7 * out, height, 0), (out, 0.8 * height, 0)]  # fmt: skip
+    line = [
+        (0, 0.03, 0),
+        (0, 0.6 * height, 0),
+        (0.25 * out, 0.93 * height, 0),
+        (0.7 * out, height, 0),
+        (out, 0.8 * height, 0),
+    ]
     deep, wide = dice(0.15, 0.24), dice(0.13, 0.22)
     head = Placed(_head(dice, deep, wide), (0, 0, 0), (out, 0.8 * height - 0.9 * deep, 0))
     if dice.chance(0.5):
@@ -148,7 +204,17 @@ def _lantern(dice: Dice) -> Field:
     count = 4
     posts = Radial(Rod((1.38 * x, 0.02, 0), (1.38 * x, h, 0), r, square=True), count, np.pi / 4)
     base = Box((0, 0.015, 0), (w, 0.03, w), 0.004)
-    roof = Lathe(solid_profile([(h, 0.75 * w), (h + 0.02, 0.7 * w), (h + 0.4 * w, 0.12 * w), (h + 0.5 * w, 0.1 * w)], 24), power=dice.pick(2.0, 6.0))  # fmt: skip
-    candle = Lathe(solid_profile([(0.02, 0.22 * w), (0.5 * h, 0.22 * w), (0.52 * h, 0.05 * w), (0.6 * h, 0.03 * w)], 24))  # fmt: skip
+    roof = Lathe(
+        solid_profile(
+            [(h, 0.75 * w), (h + 0.02, 0.7 * w), (h + 0.4 * w, 0.12 * w), (h + 0.5 * w, 0.1 * w)],
+            24,
+        ),
+        power=dice.pick(2.0, 6.0),
+    )
+    candle = Lathe(
+        solid_profile(
+            [(0.02, 0.22 * w), (0.5 * h, 0.22 * w), (0.52 * h, 0.05 * w), (0.6 * h, 0.03 * w)], 24
+        )
+    )
     ring_ = Placed(Torus((0, 0, 0), 0.16 * w, 0.007), (90, 0, 0), (0, h + 0.62 * w, 0))
     return Union([posts, base, roof, candle, ring_])

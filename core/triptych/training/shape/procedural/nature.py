@@ -23,20 +23,20 @@ def pot(dice: Dice) -> Field:
     """A flower pot with earth in it and mostly a plant."""
     wide, h = dice(0.08, 0.2), dice(0.12, 0.34)
     style = dice.pick("cone", "cone", "rim", "round", "square", "tall", "footed")
-    keys = {
+    forms: dict[str, list[tuple[float, float]]] = {
         "cone": [(0, dice(0.6, 0.8)), (1, 1)],
         "rim": [(0, 0.65), (0.72, 0.88), (0.74, 1), (1, 1)],
         "round": [(0, 0.55), (0.4, 1), (0.8, 0.95), (1, 0.8)],
         "square": [(0, 0.8), (1, 1)],
         "tall": [(0, 0.9), (1, 1)],
         "footed": [(0, 0.6), (0.06, 0.6), (0.1, 0.45), (0.5, 0.85), (0.95, 1), (1, 1)],
-    }[style]
+    }
     power = dice(5, 9) if style == "square" else 2.0
-    outer = [(level * h, r * wide) for level, r in keys]
+    outer = [(level * h, r * wide) for level, r in forms[style]]
     wall = max(0.08 * wide, 0.008)
     body = Lathe(hollow_profile(outer, wall, 0.02, 30), power=power)
     soil = 0.86 * h
-    inner = 0.9 * float(np.interp(soil, *zip(*outer, strict=True)))
+    inner = 0.9 * float(np.interp(soil, *np.transpose(outer)))
     parts: list[Field] = [
         body,
         Lathe(solid_profile([(0.01, 0.5 * wide), (soil, inner)], 8), power=power),
@@ -46,14 +46,25 @@ def pot(dice: Dice) -> Field:
         parts += _fronds(dice, soil, dice(0.25, 0.6), inner)
     elif plant == "bush":
         r = dice(0.8, 1.4) * wide
-        parts.append(Rough(Ellipsoid((0, soil + 0.8 * r, 0), (r, dice(0.8, 1.2) * r, r)), 0.2 * r, 0.6 * r, dice.rng))  # fmt: skip
+        parts.append(
+            Rough(
+                Ellipsoid((0, soil + 0.8 * r, 0), (r, dice(0.8, 1.2) * r, r)),
+                0.2 * r,
+                0.6 * r,
+                dice.rng,
+            )
+        )
         parts.append(Sweep(np.array([[0, soil - 0.02, 0], [0, soil + 0.5 * r, 0]]), 0.012))
     elif plant == "cactus":
         parts += _cactus(dice, soil, 0.45 * inner, dice(0.15, 0.5))
     elif plant == "blades":
         for ring_, count in ((0.25, 3), (0.6, 5)):
             tall, out = dice(0.25, 0.6), ring_ * inner
-            line = [(out, soil - 0.02, 0), (out + 0.01, soil + 0.5 * tall, 0), (out + dice(0.01, 0.08), soil + tall, 0)]  # fmt: skip
+            line = [
+                (out, soil - 0.02, 0),
+                (out + 0.01, soil + 0.5 * tall, 0),
+                (out + dice(0.01, 0.08), soil + tall, 0),
+            ]
             widths = [0.012, 0.016, 0.015, 0.012, 0.008, 0.005]
             parts.append(Radial(Sweep(curve(line, 6), widths), count, dice(0, 6)))
     elif plant == "succulent":
@@ -65,7 +76,12 @@ def pot(dice: Dice) -> Field:
     elif plant == "tree":
         tall, r = dice(0.3, 0.7), dice(0.12, 0.22)
         bend = dice(-0.04, 0.04)
-        parts.append(Sweep(curve([(0, soil - 0.02, 0), (bend, soil + 0.5 * tall, 0), (0, soil + tall, 0)], 8), 0.012))  # fmt: skip
+        parts.append(
+            Sweep(
+                curve([(0, soil - 0.02, 0), (bend, soil + 0.5 * tall, 0), (0, soil + tall, 0)], 8),
+                0.012,
+            )
+        )
         parts.append(Rough(Ellipsoid((0, soil + tall, 0), (r, r, r)), 0.2 * r, 0.6 * r, dice.rng))
     return Union(parts)
 
@@ -79,10 +95,12 @@ def _fronds(dice: Dice, soil: float, long: float, inner: float) -> list[Field]:
         reach = long * (1 - 0.12 * turn)
         away, up = np.cos(np.radians(steep)), np.sin(np.radians(steep))
         end = np.array([0.6 * reach * away, soil + 0.6 * reach * up, 0])
-        stalk = Sweep(curve([(0.1 * inner, soil - 0.02, 0), 0.5 * end + [0, 0.55 * soil, 0], end], 6), 0.0065)  # fmt: skip
+        bend = 0.5 * end + np.array([0, 0.55 * soil, 0])
+        root = np.array([0.1 * inner, soil - 0.02, 0])
+        stalk = Sweep(curve(np.stack([root, bend, end]), 6), 0.0065)
         leaf = Ellipsoid((0, 0, 0), (0.3 * reach, 0.011, 0.3 * reach * broad))
         droop = dice(20, 50)
-        tip = end + [0.22 * reach * away, 0.12 * reach * up, 0]
+        tip = end + np.array([0.22 * reach * away, 0.12 * reach * up, 0])
         blade = Placed(leaf, (0, 0, steep - droop), tip.tolist())
         parts.append(Radial(Union([stalk, blade]), dice.count(3, 6), dice(0, 6)))
     return parts
@@ -91,17 +109,34 @@ def _fronds(dice: Dice, soil: float, long: float, inner: float) -> list[Field]:
 def _cactus(dice: Dice, soil: float, r: float, tall: float) -> list[Field]:
     count, deep = dice.count(6, 12), 0.12 * r
     if dice.chance(0.35):
-        ball = [(-0.1 * r, 0.5 * r), (0.5 * r, 1.6 * r), (1.4 * r, 1.9 * r), (2.3 * r, 1.4 * r), (2.7 * r, 0.4 * r)]  # fmt: skip
+        ball = [
+            (-0.1 * r, 0.5 * r),
+            (0.5 * r, 1.6 * r),
+            (1.4 * r, 1.9 * r),
+            (2.3 * r, 1.4 * r),
+            (2.7 * r, 0.4 * r),
+        ]
         return [
             Lathe(solid_profile([(soil + y, v) for y, v in ball], 30), flutes=(count, 2 * deep))
         ]
-    keys = [(soil - 0.02, 0.9 * r), (soil + 0.3 * tall, r), (soil + 0.85 * tall, 0.95 * r), (soil + tall, 0.5 * r), (soil + tall + 0.25 * r, 0.05 * r)]  # fmt: skip
+    keys = [
+        (soil - 0.02, 0.9 * r),
+        (soil + 0.3 * tall, r),
+        (soil + 0.85 * tall, 0.95 * r),
+        (soil + tall, 0.5 * r),
+        (soil + tall + 0.25 * r, 0.05 * r),
+    ]
     parts: list[Field] = [Lathe(solid_profile(keys, 30), flutes=(count, deep))]
     for side in (-1, 1):
         if dice.chance(0.6):
             low, thin = soil + dice(0.3, 0.6) * tall, 0.55 * r
             out = side * (r + 1.6 * thin)
-            line = [(0, low, 0), (0.8 * out, low, 0), (out, low + 0.06, 0), (out, low + dice(0.3, 0.5) * tall, 0)]  # fmt: skip
+            line = [
+                (0, low, 0),
+                (0.8 * out, low, 0),
+                (out, low + 0.06, 0),
+                (out, low + dice(0.3, 0.5) * tall, 0),
+            ]
             parts.append(Sweep(curve(line, 12), thin))
     return parts
 
@@ -139,7 +174,13 @@ def _branches(dice: Dice, h: float, bare: bool) -> tuple[list[list[float]], list
     lean = rng.normal(0, 0.04 * h, (2, 2))
     line = [(0, -0.05 * h, 0), (lean[0, 0], 0.5 * fork, lean[0, 1]), (lean[1, 0], fork, lean[1, 1])]
     wood: list[Field] = [Sweep(curve(line, 7), np.linspace(1.25, 0.8, 7) * base)]
-    wood.append(Lathe(solid_profile([(-0.05 * h, 2 * base), (0.015 * h, 1.7 * base), (0.06 * h, 1.05 * base)], 12)))  # fmt: skip
+    wood.append(
+        Lathe(
+            solid_profile(
+                [(-0.05 * h, 2 * base), (0.015 * h, 1.7 * base), (0.06 * h, 1.05 * base)], 12
+            )
+        )
+    )
     tips: list[list[float]] = []
     start = np.array(line[-1])
 
@@ -147,7 +188,7 @@ def _branches(dice: Dice, h: float, bare: bool) -> tuple[list[list[float]], list
         bent = towards + rng.normal(0, 0.25, 3) + [0, 0.25, 0]
         middle = start + 0.5 * long * towards
         end = middle + 0.5 * long * bent / np.linalg.norm(bent)
-        wood.append(Sweep(curve([start, middle, end], 5), np.linspace(r, 0.6 * r, 5)))
+        wood.append(Sweep(curve(np.stack([start, middle, end]), 5), np.linspace(r, 0.6 * r, 5)))
         if depth == 0:
             tips.append(end.tolist())
             return
@@ -175,7 +216,11 @@ def _conifer(dice: Dice, h: float) -> Field:
     for tier in range(tiers):
         out = wide * (1 - tier / tiers) ** 0.9
         bottom = low + tier * rise
-        keys += [(bottom + 0.06 * rise, out), (bottom + 0.15 * rise, 0.93 * out), (bottom + 0.98 * rise, 0.42 * out)]  # fmt: skip
+        keys += [
+            (bottom + 0.06 * rise, out),
+            (bottom + 0.15 * rise, 0.93 * out),
+            (bottom + 0.98 * rise, 0.42 * out),
+        ]
     keys[-1] = (h, 0.01 * wide)
     flutes = (dice.count(7, 13), 0.05 * wide)
     crown: Field = Lathe(solid_profile(keys, 64), flutes=flutes)
@@ -192,7 +237,11 @@ def _palm(dice: Dice, h: float) -> Field:
     long = dice(0.26, 0.36) * h
     leaves: list[Field] = []
     for steep, count, phase in ((0.5, dice.count(5, 7), 0.0), (-0.1, dice.count(5, 7), 0.5)):
-        tip = [(0, 0, 0), (0.45 * long, 0.3 * steep * long + 0.1 * long, 0), (long, (steep - 0.55) * long, 0)]  # fmt: skip
+        tip = [
+            (0, 0, 0),
+            (0.45 * long, 0.3 * steep * long + 0.1 * long, 0),
+            (long, (steep - 0.55) * long, 0),
+        ]
         spine = curve(tip, 9)
         widths = np.array([0.3, 0.7, 1, 1, 0.95, 0.85, 0.65, 0.45, 0.2]) * 0.085 * long
         leaf = _Flat(Sweep(spine * [1, 2.5, 1], widths), 2.5)
@@ -219,7 +268,12 @@ def rock(dice: Dice) -> Field:
     """A boulder, a pebble, a slab or a shard."""
     style = dice.pick("boulder", "boulder", "pebble", "slab", "shard")
     size = dice(0.15, 1.2)
-    stretch = {"boulder": (1, dice(0.6, 0.9), dice(0.7, 1)), "pebble": (1, dice(0.4, 0.7), dice(0.65, 1)), "slab": (1, dice(0.2, 0.4), dice(0.6, 1)), "shard": (dice(0.45, 0.7), 1, dice(0.4, 0.7))}[style]  # fmt: skip
+    stretch = {
+        "boulder": (1, dice(0.6, 0.9), dice(0.7, 1)),
+        "pebble": (1, dice(0.4, 0.7), dice(0.65, 1)),
+        "slab": (1, dice(0.2, 0.4), dice(0.6, 1)),
+        "shard": (dice(0.45, 0.7), 1, dice(0.4, 0.7)),
+    }[style]
     if style == "pebble":
         made: Field = Ellipsoid((0, 0, 0), [size * s for s in stretch])
         made = Rough(made, 0.1 * size, 1.3 * size, dice.rng, 2)
@@ -227,7 +281,11 @@ def rock(dice: Dice) -> Field:
         normals = dice.rng.standard_normal((dice.count(11, 20), 3))
         normals /= np.linalg.norm(normals, axis=1, keepdims=True)
         normals = np.concatenate([normals, np.eye(3), -np.eye(3)])
-        offsets = np.linalg.norm(normals * stretch, axis=1) * size * dice.rng.uniform(0.7, 1, len(normals))  # fmt: skip
+        offsets = (
+            np.linalg.norm(normals * stretch, axis=1)
+            * size
+            * dice.rng.uniform(0.7, 1, len(normals))
+        )
         made = Facets(normals, offsets, dice(0.02, 0.15) * size)
         made = Rough(made, dice(0.03, 0.09) * size, dice(0.5, 0.9) * size, dice.rng, 4)
     sunk = -dice(0.55, 0.8) * size * stretch[1]

@@ -87,12 +87,21 @@ def legs(dice: Dice, style: str, w: float, d: float, top: float, thick: float) -
         square = dice.chance(0.5)
         one = Union(
             [
-                Rod((w / 2 - wide, 0, d / 2 - wide), (w / 2 - wide, top, d / 2 - wide), wide,
-                    square=square),
-                Rod((w / 2 - wide, wide, -0.001), (w / 2 - wide, wide, d / 2), wide,
-                    square=square, rounding=0.002),
+                Rod(
+                    (w / 2 - wide, 0, d / 2 - wide),
+                    (w / 2 - wide, top, d / 2 - wide),
+                    wide,
+                    square=square,
+                ),
+                Rod(
+                    (w / 2 - wide, wide, -0.001),
+                    (w / 2 - wide, wide, d / 2),
+                    wide,
+                    square=square,
+                    rounding=0.002,
+                ),
             ]
-        )  # fmt: skip
+        )
     else:
         one = Rod((x, 0, z), (x, top, z), r, square=True, rounding=dice(0.001, 0.3 * r))
     return Mirror(one, "xz")
@@ -164,7 +173,12 @@ def handle(dice: Dice, style: str, x: float, y: float, z: float, wide: bool) -> 
     """A handle on a front at `z`: a knob or a bar (`wide`: lying, else upright)."""
     if style == "knob":
         r = dice(0.011, 0.018)
-        return Union([Rod((x, y, z - 0.01), (x, y, z + 0.02), 0.6 * r), Box((x, y, z + 0.024), (2 * r, 2 * r, 1.4 * r), 0.68 * r)])  # fmt: skip
+        return Union(
+            [
+                Rod((x, y, z - 0.01), (x, y, z + 0.02), 0.6 * r),
+                Box((x, y, z + 0.024), (2 * r, 2 * r, 1.4 * r), 0.68 * r),
+            ]
+        )
     long, r = dice(0.05, 0.09), dice(0.0055, 0.008)
     dx, dy = (long, 0.0) if wide else (0.0, long)
     at = z + 0.025

@@ -31,8 +31,17 @@ from triptych.training.shape.procedural.parts import (
 )
 
 BACKS = (
-    "panel", "padded", "slats", "ladder", "spindles", "cross", "splat", "bowed", "frame", "hoop",
-)  # fmt: skip
+    "panel",
+    "padded",
+    "slats",
+    "ladder",
+    "spindles",
+    "cross",
+    "splat",
+    "bowed",
+    "frame",
+    "hoop",
+)
 
 
 def chair(dice: Dice, arms: bool = False) -> Field:
@@ -50,15 +59,28 @@ def chair(dice: Dice, arms: bool = False) -> Field:
 
 def _wooden(dice: Dice, w: float, d: float, seat: float, arms: bool) -> Field:
     thick = dice(0.025, 0.045)
-    style = dice.pick("square", "tapered", "round", "splayed", "turned", "cabriole", "square", "tapered")  # fmt: skip
+    style = dice.pick(
+        "square", "tapered", "round", "splayed", "turned", "cabriole", "square", "tapered"
+    )
     back_height = dice(0.32, 0.62)
     parts: list[Field] = []
     pad = dice.chance(0.45)
     deck = dice(0.018, 0.035)
-    parts.append(board(dice, w, d, seat - (0.03 if pad else 0), deck, dice.pick("sharp", "rounded", "rounded", "squircle")))  # fmt: skip
+    parts.append(
+        board(
+            dice,
+            w,
+            d,
+            seat - (0.03 if pad else 0),
+            deck,
+            dice.pick("sharp", "rounded", "rounded", "squircle"),
+        )
+    )
     if pad:
         rise = dice(0.04, 0.08)
-        parts.append(cushion((0, seat - 0.03 + rise / 2, 0), (w - 0.01, rise, d - 0.01), dice(0.3, 0.9)))  # fmt: skip
+        parts.append(
+            cushion((0, seat - 0.03 + rise / 2, 0), (w - 0.01, rise, d - 0.01), dice(0.3, 0.9))
+        )
     inset = dice(0.0, 0.03)
     under = seat - 0.025
     parts.append(legs(dice, style, w - inset, d - inset, under, thick))
@@ -87,13 +109,15 @@ def backrest(dice: Dice, style: str, w: float, h: float, thick: float) -> Field:
         line = np.stack([across, -bow * (1 - (across / x) ** 2)], -1)
         return Prism(ribbon(line, deep), 1, low, high, 0.25 * deep)
 
-    posts = Mirror(Rod((x, -0.02, 0), (x, h, 0), r, dice(0.6, 1.0) * r, square=square, rounding=0.003))  # fmt: skip
+    posts = Mirror(
+        Rod((x, -0.02, 0), (x, h, 0), r, dice(0.6, 1.0) * r, square=square, rounding=0.003)
+    )
     bow = dice.pick(0.0, dice(0.015, 0.05))
     top = dice(0.05, 0.1)
     if style == "panel":
         low = dice.pick(0.0, 0.08)
         form = dice.pick(rectangle(w, h - low, dice(0.01, 0.12)), oval(w, h - low, dice(2.4, 4)))
-        plate = Prism(form + [0, (h + low) / 2], 2, -0.012, 0.012, 0.008)
+        plate = Prism(form + np.array([0, (h + low) / 2]), 2, -0.012, 0.012, 0.008)
         return Union([plate, posts]) if low else plate
     if style == "padded":
         low, deep = dice.pick(0.0, 0.1), dice(0.04, 0.09)
@@ -132,7 +156,13 @@ def backrest(dice: Dice, style: str, w: float, h: float, thick: float) -> Field:
         parts.append(Mirror(Rod((-x, low, 0), (x, h - top, 0), thin, square=square)))
         parts.append(Mirror(Rod((x, low, 0), (-x, h - top, 0), thin, square=square)))
     elif style == "splat":
-        keys = [(-0.02, 0.5), (0.2, dice(0.2, 0.5)), (0.5, dice(0.5, 1.0)), (0.75, dice(0.3, 0.6)), (1, 0.7)]  # fmt: skip
+        keys = [
+            (-0.02, 0.5),
+            (0.2, dice(0.2, 0.5)),
+            (0.5, dice(0.5, 1.0)),
+            (0.75, dice(0.3, 0.6)),
+            (1, 0.7),
+        ]
         side = curve([(half * 0.12, level * (h - top / 2)) for level, half in keys], 16)
         form = np.concatenate([side, (side * [-1, 1])[::-1]])
         parts.append(Prism(form, 2, -0.009, 0.009, 0.003))
@@ -146,8 +176,18 @@ def backrest(dice: Dice, style: str, w: float, h: float, thick: float) -> Field:
 def _hoop(dice: Dice, w: float, h: float, r: float) -> Field:
     """A bent bow with spindles in it (Windsor)."""
     x = w / 2 - r
-    arch = curve([(-x, -0.02, 0), (-0.98 * x, 0.55 * h, 0), (-0.6 * x, 0.92 * h, 0), (0, h - r, 0),
-                  (0.6 * x, 0.92 * h, 0), (0.98 * x, 0.55 * h, 0), (x, -0.02, 0)], 20)  # fmt: skip
+    arch = curve(
+        [
+            (-x, -0.02, 0),
+            (-0.98 * x, 0.55 * h, 0),
+            (-0.6 * x, 0.92 * h, 0),
+            (0, h - r, 0),
+            (0.6 * x, 0.92 * h, 0),
+            (0.98 * x, 0.55 * h, 0),
+            (x, -0.02, 0),
+        ],
+        20,
+    )
     parts: list[Field] = [Sweep(arch, max(0.75 * r, 0.011))]
     count, thin = dice.count(4, 8), dice(0.0075, 0.01)
     for place in (np.arange(count) + 0.5) / count * 2 - 1:
@@ -165,11 +205,18 @@ def _arms(dice: Dice, w: float, d: float, seat: float, thick: float, lean: float
     top = seat + height
     post = Rod((x, seat - 0.05, front), (x, top, front), r, square=style == "flat", rounding=0.002)
     if style == "flat":
-        bar: Field = Box((x, top, (front + 0.02 + rear) / 2), (2.4 * r, 0.02, front + 0.04 - rear), 0.004)  # fmt: skip
+        bar: Field = Box(
+            (x, top, (front + 0.02 + rear) / 2), (2.4 * r, 0.02, front + 0.04 - rear), 0.004
+        )
     elif style == "round":
         bar = Rod((x, top, rear), (x, top, front + 0.02), r)
     else:
-        line = [(x - 0.01, top + 0.03, rear), (x, top - 0.01, 0), (x, top + 0.01, front), (x, top - 0.02, front + 0.05)]  # fmt: skip
+        line = [
+            (x - 0.01, top + 0.03, rear),
+            (x, top - 0.01, 0),
+            (x, top + 0.01, front),
+            (x, top - 0.02, front + 0.05),
+        ]
         bar = Sweep(curve(line, 12), 1.1 * r)
     return Mirror(Union([post, bar]))
 
@@ -177,13 +224,27 @@ def _arms(dice: Dice, w: float, d: float, seat: float, thick: float, lean: float
 def _sheet(dice: Dice, w: float, d: float, seat: float, arms: bool) -> Field:
     """Seat and back of one bent sheet, on tubes or legs."""
     h, thick = dice(0.32, 0.5), dice(0.018, 0.03)
-    line = [(d / 2, seat - 0.03), (d / 2 - 0.04, seat), (0, seat - dice(0.0, 0.03)), (-d / 2 + 0.06, seat), (-d / 2, seat + 0.08), (-d / 2 - dice(0.03, 0.1), seat + h)]  # fmt: skip
+    line = [
+        (d / 2, seat - 0.03),
+        (d / 2 - 0.04, seat),
+        (0, seat - dice(0.0, 0.03)),
+        (-d / 2 + 0.06, seat),
+        (-d / 2, seat + 0.08),
+        (-d / 2 - dice(0.03, 0.1), seat + h),
+    ]
     parts: list[Field] = [Prism(ribbon(curve(line, 26), thick), 0, -w / 2, w / 2, 0.4 * thick)]
     r = dice(0.0095, 0.014)
     x = w / 2 - r
     style = dice.pick("cantilever", "legs", "sled")
     if style == "cantilever":
-        side = [(x, seat - 0.01, -d / 2 + 0.1), (x, seat - 0.015, d / 2 - 0.06), (x, seat - 0.07, d / 2), (x, 0.07, d / 2), (x, r, d / 2 - 0.06), (x, r, -d / 2)]  # fmt: skip
+        side = [
+            (x, seat - 0.01, -d / 2 + 0.1),
+            (x, seat - 0.015, d / 2 - 0.06),
+            (x, seat - 0.07, d / 2),
+            (x, 0.07, d / 2),
+            (x, r, d / 2 - 0.06),
+            (x, r, -d / 2),
+        ]
         parts.append(Mirror(Sweep(curve(side, 26), r)))
         parts.append(Rod((-x, r, -d / 2), (x, r, -d / 2), r))
     else:
@@ -192,7 +253,12 @@ def _sheet(dice: Dice, w: float, d: float, seat: float, arms: bool) -> Field:
         parts.append(Box((0, seat - 0.03, 0), (w - 0.06, 0.03, d - 0.12), 0.004))
     if arms:
         top = seat + dice(0.18, 0.24)
-        loop = [(x, seat - 0.02, d / 2 - 0.1), (x + 0.01, top - 0.06, d / 2 - 0.08), (x + 0.01, top, d / 2 - 0.13), (x, top + 0.01, -d / 2 - 0.03)]  # fmt: skip
+        loop = [
+            (x, seat - 0.02, d / 2 - 0.1),
+            (x + 0.01, top - 0.06, d / 2 - 0.08),
+            (x + 0.01, top, d / 2 - 0.13),
+            (x, top + 0.01, -d / 2 - 0.03),
+        ]
         parts.append(Mirror(Sweep(curve(loop, 16), 1.2 * r)))
     return Union(parts)
 
@@ -219,7 +285,17 @@ def _shell(dice: Dice, w: float, d: float, seat: float, arms: bool, office: bool
         parts.append(_star(dice, seat - 0.03))
         if arms:
             x, top = w / 2 + 0.01, seat + dice(0.16, 0.22)
-            parts.append(Mirror(Union([Rod((x, seat - 0.03, -0.03), (x, top, -0.03), 0.014), Box((x, top, 0), (0.06, 0.03, 0.24), 0.012), Rod((0, seat - 0.03, -0.03), (x, seat - 0.03, -0.03), 0.014)])))  # fmt: skip
+            parts.append(
+                Mirror(
+                    Union(
+                        [
+                            Rod((x, seat - 0.03, -0.03), (x, top, -0.03), 0.014),
+                            Box((x, top, 0), (0.06, 0.03, 0.24), 0.012),
+                            Rod((0, seat - 0.03, -0.03), (x, seat - 0.03, -0.03), 0.014),
+                        ]
+                    )
+                )
+            )
     elif dice.chance(0.25):
         parts.append(pedestal(dice, 0.5 * w, seat - 0.01, dice(0.04, 0.06)))
     else:
@@ -262,7 +338,12 @@ def _star(dice: Dice, top: float) -> Field:
     reach, r = dice(0.27, 0.33), dice(0.014, 0.02)
     low = 0.06
     arm = Rod((0, low + 0.03, 0), (reach, low, 0), 1.2 * r, 0.8 * r)
-    castor = Union([Rod((reach - 0.01, 0.025, -0.018), (reach - 0.01, 0.025, 0.018), 0.025), Rod((reach - 0.01, 0.03, 0), (reach - 0.01, low, 0), 0.009)])  # fmt: skip
+    castor = Union(
+        [
+            Rod((reach - 0.01, 0.025, -0.018), (reach - 0.01, 0.025, 0.018), 0.025),
+            Rod((reach - 0.01, 0.03, 0), (reach - 0.01, low, 0), 0.009),
+        ]
+    )
     column = Rod((0, low, 0), (0, top, 0), dice(0.02, 0.03))
     return Union([Radial(Union([arm, castor]), 5, np.pi / 2), column])
 
@@ -282,7 +363,9 @@ def stool(dice: Dice) -> Field:
     if kind == "bench":
         w, d = dice(0.8, 1.4), dice(0.3, 0.42)
     thick = dice(0.028, 0.045)
-    form = dice.pick("oval", "oval", "rounded", "sharp", "squircle") if kind != "bench" else "rounded"  # fmt: skip
+    form = (
+        dice.pick("oval", "oval", "rounded", "sharp", "squircle") if kind != "bench" else "rounded"
+    )
     if form == "oval":
         d = w
     seat = board(dice, w, d, top, dice(0.02, 0.045), form)

@@ -75,13 +75,15 @@ def shape(family: str, seed: int) -> Shape:
 def _measured(
     field: Field, low: np.ndarray, high: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The box of the solid above the ground within `low` and `high`, from points brought onto it."""
+    """The box of what is solid above the ground, within `low` and `high`."""
     low = np.array([low[0], 0.0, low[2]])
     points = rng.uniform(low, high, (6000, 3)).astype(np.float32)
     step = 1e-3 * float((high - low).max())
     for _ in range(4):
         far = field(*points.T.copy())
-        slope = np.stack([field(*(points + step * e).T.copy()) - far for e in np.eye(3, dtype=np.float32)], -1)  # fmt: skip
+        slope = np.stack(
+            [field(*(points + step * e).T.copy()) - far for e in np.eye(3, dtype=np.float32)], -1
+        )
         slope /= np.maximum(np.linalg.norm(slope, axis=1, keepdims=True), 1e-9)
         points = np.clip(points - far[:, None] * slope, low, high).astype(np.float32)
     found = points[np.abs(field(*points.T.copy())) < 2 * step]

@@ -64,7 +64,13 @@ def _case(
         high = float(levels[1])
         parts.append(Box((0, (foot + high) / 2, 0), (w - t, high - foot, d - 0.02)))
         for side in (-1, 1):
-            parts.append(Box((side * (w - t) / 4, (foot + high) / 2, d / 2 - 0.01), ((w - t) / 2 - 0.012, high - foot - 0.02, 0.03), 0.003))  # fmt: skip
+            parts.append(
+                Box(
+                    (side * (w - t) / 4, (foot + high) / 2, d / 2 - 0.01),
+                    ((w - t) / 2 - 0.012, high - foot - 0.02, 0.03),
+                    0.003,
+                )
+            )
             parts.append(handle(dice, "knob", side * 0.04, high - 0.1, d / 2 + 0.005, False))
     if not closed and not free:
         parts.append(Box((0, h / 2, -d / 2 + 0.008), (w - t, h, 0.016)))
@@ -88,8 +94,9 @@ def _rack(dice: Dice, w: float, h: float, d: float, t: float, rows: int) -> Fiel
         parts.append(Rod((w / 2 - thick, first, z), (-w / 2 + thick, last, z), r))
     elif brace == "bars":
         x = w / 2 - thick / 2
-        for y in np.linspace(first, last, 2 * rows).tolist():
-            parts.append(Mirror(Rod((x, y, -d / 2 + thick / 2), (x, y, d / 2 - thick / 2), r)))
+        back, front = -d / 2 + thick / 2, d / 2 - thick / 2
+        levels = np.linspace(first, last, 2 * rows).tolist()
+        parts += [Mirror(Rod((x, y, back), (x, y, front), r)) for y in levels]
     return Union(parts)
 
 
@@ -124,12 +131,18 @@ def cabinet(dice: Dice) -> Field:
     use = dice.pick("sideboard", "chest", "wardrobe", "cupboard", "night", "file")
     w, h, d, columns, rows = {
         "sideboard": (dice(1.1, 1.9), dice(0.55, 0.9), dice(0.38, 0.5), dice.count(2, 4), 1),
-        "chest": (dice(0.6, 1.2), dice(0.7, 1.2), dice(0.4, 0.52), dice.count(1, 2), dice.count(3, 5)),
+        "chest": (
+            dice(0.6, 1.2),
+            dice(0.7, 1.2),
+            dice(0.4, 0.52),
+            dice.count(1, 2),
+            dice.count(3, 5),
+        ),
         "wardrobe": (dice(0.8, 1.8), dice(1.75, 2.2), dice(0.5, 0.62), dice.count(2, 3), 1),
         "cupboard": (dice(0.7, 1.2), dice(1.1, 1.9), dice(0.36, 0.48), 2, 2),
         "night": (dice(0.38, 0.55), dice(0.42, 0.65), dice(0.34, 0.45), 1, dice.count(1, 3)),
         "file": (dice(0.38, 0.48), dice(0.6, 1.35), dice(0.45, 0.6), 1, dice.count(2, 4)),
-    }[use]  # fmt: skip
+    }[use]
     foot = dice.pick(0.0, dice(0.05, 0.1), dice(0.1, 0.22)) if use != "file" else 0.0
     body = h - foot
     grip = dice.pick("knob", "bar", "bar", "none")
@@ -159,11 +172,15 @@ def cabinet(dice: Dice) -> Field:
                 size = (each - 0.014, high - 0.014, 2 * abs(proud))
                 panel = Box((x, at, d / 2), size, 0.003)
                 if proud < 0:  # let in, with a groove around
-                    groove = Minus(panel, Box((x, at, d / 2), (size[0] - 0.016, size[1] - 0.016, 1), 0.002))  # fmt: skip
+                    groove = Minus(
+                        panel, Box((x, at, d / 2), (size[0] - 0.016, size[1] - 0.016, 1), 0.002)
+                    )
                     core = Minus(core, groove)
                 else:
                     if framed and min(size[:2]) > 0.2:
-                        panel_hole = Box((x, at, d / 2 + proud), (size[0] - 0.11, size[1] - 0.11, 0.016))  # fmt: skip
+                        panel_hole = Box(
+                            (x, at, d / 2 + proud), (size[0] - 0.11, size[1] - 0.11, 0.016)
+                        )
                         parts.append(Minus(panel, panel_hole))
                     else:
                         parts.append(panel)
@@ -187,6 +204,17 @@ def cabinet(dice: Dice) -> Field:
         if dice.chance(0.5):
             parts.append(Box((0, foot / 2, 0), (w - 0.06, foot + 0.02, d - 0.06), 0.002))
         else:
-            cut = np.array([(w / 2, 0), (w / 2, foot), (-w / 2, foot), (-w / 2, 0), (-0.4 * w, 0), (-0.34 * w, 0.8 * foot), (0.34 * w, 0.8 * foot), (0.4 * w, 0)])  # fmt: skip
+            cut = np.array(
+                [
+                    (w / 2, 0),
+                    (w / 2, foot),
+                    (-w / 2, foot),
+                    (-w / 2, 0),
+                    (-0.4 * w, 0),
+                    (-0.34 * w, 0.8 * foot),
+                    (0.34 * w, 0.8 * foot),
+                    (0.4 * w, 0),
+                ]
+            )
             parts.append(Prism(cut, 2, -d / 2, d / 2))
     return Union(parts)

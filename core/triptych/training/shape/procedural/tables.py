@@ -20,7 +20,12 @@ from triptych.training.shape.procedural.parts import (
 def table(dice: Dice) -> Field:
     """A dining, coffee, side or bar table on legs, a pedestal, trestles or slabs."""
     use = dice.pick("dining", "dining", "coffee", "side", "bar")
-    top = {"dining": dice(0.7, 0.78), "coffee": dice(0.32, 0.48), "side": dice(0.45, 0.65), "bar": dice(0.95, 1.1)}[use]  # fmt: skip
+    top = {
+        "dining": dice(0.7, 0.78),
+        "coffee": dice(0.32, 0.48),
+        "side": dice(0.45, 0.65),
+        "bar": dice(0.95, 1.1),
+    }[use]
     w, d = {
         "dining": (dice(0.8, 2.2), dice(0.75, 1.0)),
         "coffee": (dice(0.7, 1.3), dice(0.45, 0.75)),
@@ -43,20 +48,21 @@ def table(dice: Dice) -> Field:
     elif base == "slabs":
         wide = dice(0.02, 0.05)
         x = w / 2 - dice(0.0, 0.15) * w - wide / 2
-        slab = rectangle(0.9 * d, under, 0.0) + [0, under / 2]
+        slab = rectangle(0.9 * d, under, 0.0) + np.array([0, under / 2])
         if dice.chance(0.4):
             slab = np.array([(0.25 * d, 0), (0.45 * d, under), (-0.45 * d, under), (-0.25 * d, 0)])
         parts.append(Mirror(Prism(slab, 0, x - wide / 2, x + wide / 2)))
         if dice.chance(0.6):
-            parts.append(Box((0, dice(0.15, 0.9) * under, 0), (2 * x, dice(0.03, 0.1), 0.025), 0.003))  # fmt: skip
+            parts.append(
+                Box((0, dice(0.15, 0.9) * under, 0), (2 * x, dice(0.03, 0.1), 0.025), 0.003)
+            )
     elif base == "cross":
         r = max(0.35 * leg, 0.012)
         x, z = 0.4 * w, 0.42 * d
         square = dice.chance(0.7)
-        for s in (-1, 1):
-            parts.append(
-                Mirror(Rod((x, 0, s * z), (x, under, -s * z), r, square=square, foot=True))
-            )
+        parts += [
+            Mirror(Rod((x, 0, at), (x, under, -at), r, square=square, foot=True)) for at in (z, -z)
+        ]
         parts.append(Rod((-x, under / 2, 0), (x, under / 2, 0), 0.8 * r, square=square))
         parts.append(Mirror(Box((x, under - 0.015, 0), (0.05, 0.03, 2 * z), 0.003)))
     else:
@@ -76,8 +82,16 @@ def _four(dice: Dice, w: float, d: float, under: float, leg: float, form: str) -
         made += [Mirror(rail, "z"), Mirror(side)]
         if dice.chance(0.3):
             body = Box((0, under - apron / 2, 0), (lw - leg, apron, ld - leg))
-            front = Box((0, under - apron / 2, ld / 2 - leg / 2 + 0.014), (0.5 * lw, apron - 0.02, 0.02), 0.003)  # fmt: skip
-            made += [body, front, handle(dice, "knob", 0, under - apron / 2, ld / 2 - leg / 2 + 0.024, True)]  # fmt: skip
+            front = Box(
+                (0, under - apron / 2, ld / 2 - leg / 2 + 0.014),
+                (0.5 * lw, apron - 0.02, 0.02),
+                0.003,
+            )
+            made += [
+                body,
+                front,
+                handle(dice, "knob", 0, under - apron / 2, ld / 2 - leg / 2 + 0.024, True),
+            ]
     if style not in ("hairpin", "sled", "splayed", "cabriole"):
         extra = dice.pick("none", "none", "bars", "shelf")
         if extra == "bars":
@@ -94,12 +108,11 @@ def _trestles(dice: Dice, w: float, d: float, under: float, leg: float) -> Field
     style = dice.pick("a", "a", "column", "x")
     parts: list[Field] = [Box((x, under - 0.02, 0), (2.2 * r, 0.04, 0.85 * d), 0.003)]
     if style == "column":
-        foot = rectangle(0.85 * d, 0.06, 0.02) + [0, 0.03]
+        foot = rectangle(0.85 * d, 0.06, 0.02) + np.array([0, 0.03])
         parts.append(Prism(foot, 0, x - 1.3 * r, x + 1.3 * r))
         parts.append(Box((x, under / 2, 0), (2 * r, under, dice(0.1, 0.3) * d), 0.004))
     elif style == "x":
-        for s in (-1, 1):
-            parts.append(Rod((x, 0, s * z), (x, under, -s * z), r, square=True, foot=True))
+        parts += [Rod((x, 0, at), (x, under, -at), r, square=True, foot=True) for at in (z, -z)]
     else:
         top = dice(0.05, 0.5) * z
         leg_ = Rod((x, 0, z), (x, under, top), r, square=True, foot=True)
@@ -126,10 +139,20 @@ def desk(dice: Dice) -> Field:
         tall = dice(0.08, 0.14)
         if sides == "shallow":
             count = dice.count(1, 3)
-            parts += _drawers(dice, 0, w - 2 * leg - 0.04, under - tall, under, d - 0.06, count, 1, grip)  # fmt: skip
+            parts += _drawers(
+                dice, 0, w - 2 * leg - 0.04, under - tall, under, d - 0.06, count, 1, grip
+            )
         else:
             parts.append(Box((0, under - 0.03, 0), (w - 2 * leg, 0.05, 0.03), 0.003))
-            parts.append(Mirror(Box((w / 2 - leg / 2 - 0.01, under - 0.025, 0), (0.025, 0.04, d - leg - 0.02), 0.003)))  # fmt: skip
+            parts.append(
+                Mirror(
+                    Box(
+                        (w / 2 - leg / 2 - 0.01, under - 0.025, 0),
+                        (0.025, 0.04, d - leg - 0.02),
+                        0.003,
+                    )
+                )
+            )
     else:
         foot = dice.pick(0.0, 0.0, dice(0.06, 0.2))
         rows = dice.count(2, 4)
@@ -139,7 +162,12 @@ def desk(dice: Dice) -> Field:
                 parts += _drawers(dice, x, wide, foot, under, d - 0.05, 1, rows, grip)
                 if foot:
                     for sx in (-1, 1):
-                        post = Rod((x + sx * (wide / 2 - 0.03), 0, d / 2 - 0.07), (x + sx * (wide / 2 - 0.03), foot + 0.01, d / 2 - 0.07), 0.014, 0.02)  # fmt: skip
+                        post = Rod(
+                            (x + sx * (wide / 2 - 0.03), 0, d / 2 - 0.07),
+                            (x + sx * (wide / 2 - 0.03), foot + 0.01, d / 2 - 0.07),
+                            0.014,
+                            0.02,
+                        )
                         parts.append(Mirror(post, "z"))
             elif dice.chance(0.5):
                 slab = side * (w / 2 - 0.03)
@@ -147,7 +175,15 @@ def desk(dice: Dice) -> Field:
             else:
                 for z in (-1, 1):
                     at = (side * (w / 2 - leg), z * (d / 2 - leg))
-                    parts.append(Rod((at[0], 0, at[1]), (at[0], under, at[1]), 0.3 * leg + 0.005, leg / 2, square=True))  # fmt: skip
+                    parts.append(
+                        Rod(
+                            (at[0], 0, at[1]),
+                            (at[0], under, at[1]),
+                            0.3 * leg + 0.005,
+                            leg / 2,
+                            square=True,
+                        )
+                    )
         if dice.chance(0.6):
             tall = dice(0.25, 0.5)
             parts.append(Box((0, under - tall / 2, -d / 2 + 0.06), (w - 0.06, tall, 0.02), 0.002))

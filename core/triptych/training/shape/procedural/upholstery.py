@@ -86,15 +86,27 @@ def _stuffed(dice: Dice, w: float, d: float, seats: int, wings: bool) -> Field:
             Mirror(
                 Union(
                     [
-                        Box((x - 0.01, (foot + high - r) / 2, 0), (arm - 0.04, high - r - foot, d - 0.02), 0.02),
+                        Box(
+                            (x - 0.01, (foot + high - r) / 2, 0),
+                            (arm - 0.04, high - r - foot, d - 0.02),
+                            0.02,
+                        ),
                         Rod((x, high - r, -d / 2 + 0.01), (x, high - r, d / 2), r, rounding=0.02),
                     ],
                     0.02,
                 )
             )
-        )  # fmt: skip
+        )
     elif arms == "slope":
-        line = np.array([(-d / 2, foot), (d / 2, foot), (d / 2, high - 0.14), (0, high - 0.04), (-d / 2, high + 0.08)])  # fmt: skip
+        line = np.array(
+            [
+                (-d / 2, foot),
+                (d / 2, foot),
+                (d / 2, high - 0.14),
+                (0, high - 0.04),
+                (-d / 2, high + 0.08),
+            ]
+        )
         parts.append(Mirror(Prism(line, 0, x - arm / 2, x + arm / 2, 0.03)))
     elif arms == "box":
         parts.append(
@@ -104,11 +116,21 @@ def _stuffed(dice: Dice, w: float, d: float, seats: int, wings: bool) -> Field:
         )
     else:
         inner = w - 0.02
-    back = cushion((0, (top - seat + 0.1) / 2, 0), (w - 0.01 if dice.chance(0.5) else inner + 0.02, top - seat + 0.1, deep), 0.6 * soft)  # fmt: skip
+    back = cushion(
+        (0, (top - seat + 0.1) / 2, 0),
+        (w - 0.01 if dice.chance(0.5) else inner + 0.02, top - seat + 0.1, deep),
+        0.6 * soft,
+    )
     rear = -d / 2 + deep / 2
     parts.append(Placed(back, (-lean / 2, 0, 0), (0, seat - 0.1, rear)))
     if wings:
-        wing = [(-d / 2, high - 0.02), (d * 0.02, high - 0.02), (-d * 0.12, high + 0.15), (-d * 0.16, top - 0.05), (-d / 2, top)]  # fmt: skip
+        wing = [
+            (-d / 2, high - 0.02),
+            (d * 0.02, high - 0.02),
+            (-d * 0.12, high + 0.15),
+            (-d * 0.16, top - 0.05),
+            (-d / 2, top),
+        ]
         parts.append(Mirror(Prism(curve(wing, 16), 0, w / 2 - arm, w / 2 - arm + 0.08, 0.03)))
     each = inner / seats
     if dice.chance(0.15):
@@ -122,13 +144,17 @@ def _stuffed(dice: Dice, w: float, d: float, seats: int, wings: bool) -> Field:
                 (at, seat - thick / 2 + 0.03, (front + d / 2) / 2),
                 (each - 0.006, thick, d / 2 - front + 0.015),
                 soft,
-            )  # fmt: skip
+            )
         )
         if back_pads:
-            pad = cushion((0, (top - seat) / 2 + 0.02, 0), (each - 0.01, top - seat - 0.03, 0.15), soft)  # fmt: skip
+            pad = cushion(
+                (0, (top - seat) / 2 + 0.02, 0), (each - 0.01, top - seat - 0.03, 0.15), soft
+            )
             parts.append(Placed(pad, (-lean, 0, 0), (at, seat + 0.01, front + 0.04)))
     if foot > 0.06:
-        style = dice.pick("square", "tapered", "round", "splayed", "turned" if foot > 0.1 else "round")  # fmt: skip
+        style = dice.pick(
+            "square", "tapered", "round", "splayed", "turned" if foot > 0.1 else "round"
+        )
         parts.append(legs(dice, style, w - 0.08, d - 0.08, foot + 0.03, dice(0.03, 0.05)))
     else:
         parts.append(Box((0, foot / 2 + 0.01, 0), (w - 0.1, foot + 0.02, d - 0.1)))
@@ -156,7 +182,13 @@ def _barrel(dice: Dice, w: float, d: float) -> Field:
         fall = np.concatenate([fall, [(-d, top + 0.2), (d, top + 0.2)]])
         shell = Minus(shell, Prism(fall, 0, -w, w))
     base = Prism(oval(w - 0.03, d - 0.03, power), 1, foot, seat - 0.1, 0.03)
-    pad = Prism(oval(w - 1.9 * thick, d - 1.2 * thick, power) + [0, 0.25 * thick], 1, seat - 0.12, seat + 0.02, dice(0.03, 0.06))  # fmt: skip
+    pad = Prism(
+        oval(w - 1.9 * thick, d - 1.2 * thick, power) + np.array([0, 0.25 * thick]),
+        1,
+        seat - 0.12,
+        seat + 0.02,
+        dice(0.03, 0.06),
+    )
     parts: list[Field] = [shell, base, pad]
     if foot > 0.05:
         style = dice.pick("round", "splayed", "tapered")
@@ -202,7 +234,12 @@ def bed(dice: Dice) -> Field:
     thick = dice(0.03, 0.08)
     parts = _mattress(dice, w - 0.06, d - 0.08, low, double)
     rail = dice(0.08, 0.2)
-    parts.append(Minus(Box((0, low, 0), (w, rail, d), 0.008), Box((0, low + 0.06, 0), (w - 0.06, rail, d - 0.06))))  # fmt: skip
+    parts.append(
+        Minus(
+            Box((0, low, 0), (w, rail, d), 0.008),
+            Box((0, low + 0.06, 0), (w - 0.06, rail, d - 0.06)),
+        )
+    )
     parts.append(Box((0, low - 0.02, 0), (w - 0.04, 0.03, d - 0.04)))
     head = dice(0.75, 1.2)
     posts = dice.chance(0.15)
@@ -228,15 +265,26 @@ def _headboard(dice: Dice, w: float, top: float, z: float, thick: float) -> Fiel
     style = dice.pick("board", "arched", "padded", "bars", "panels")
     low = dice.pick(0.0, 0.2)
     if style == "padded":
-        return Union([
-            cushion((0, (top + 0.15) / 2, z), (w + 0.04, top - 0.15, thick + 0.05), dice(0.2, 0.8)),
-            Mirror(Box((0.4 * w, 0.12, z), (0.05, 0.24, thick))),
-        ])  # fmt: skip
+        return Union(
+            [
+                cushion(
+                    (0, (top + 0.15) / 2, z), (w + 0.04, top - 0.15, thick + 0.05), dice(0.2, 0.8)
+                ),
+                Mirror(Box((0.4 * w, 0.12, z), (0.05, 0.24, thick))),
+            ]
+        )
     if style == "bars":
         r, x = dice(0.014, 0.025), w / 2 - 0.03
-        parts: list[Field] = [Mirror(Rod((x, 0, z), (x, top, z), 1.2 * r)), Rod((-x, top - r, z), (x, top - r, z), r), Rod((-x, 0.35 * top, z), (x, 0.35 * top, z), r)]  # fmt: skip
+        parts: list[Field] = [
+            Mirror(Rod((x, 0, z), (x, top, z), 1.2 * r)),
+            Rod((-x, top - r, z), (x, top - r, z), r),
+            Rod((-x, 0.35 * top, z), (x, 0.35 * top, z), r),
+        ]
         count = dice.count(5, 12)
-        parts += [Rod((float(at), 0.35 * top, z), (float(at), top - r, z), max(0.5 * r, 0.009)) for at in np.linspace(-x, x, count + 2)[1:-1]]  # fmt: skip
+        parts += [
+            Rod((float(at), 0.35 * top, z), (float(at), top - r, z), max(0.5 * r, 0.009))
+            for at in np.linspace(-x, x, count + 2)[1:-1]
+        ]
         return Union(parts)
     if style == "arched":
         rise = dice(0.08, 0.25)
@@ -245,7 +293,7 @@ def _headboard(dice: Dice, w: float, top: float, z: float, thick: float) -> Fiel
         form = np.concatenate([np.stack([across, arc], -1), [(-w / 2, low), (w / 2, low)]])
         made: Field = Prism(form, 2, z - thick / 2, z + thick / 2, 0.006)
     else:
-        form = rectangle(w, top - low, dice.pick(0.0, 0.02, 0.1)) + [0, (top + low) / 2]
+        form = rectangle(w, top - low, dice.pick(0.0, 0.02, 0.1)) + np.array([0, (top + low) / 2])
         made = Prism(form, 2, z - thick / 2, z + thick / 2, 0.006)
         if style == "panels":
             count = dice.count(2, 4)
@@ -255,7 +303,9 @@ def _headboard(dice: Dice, w: float, top: float, z: float, thick: float) -> Fiel
                 hole = Box((at, 0.66 * top, z + thick / 2), (each - 0.08, 0.5 * top, 0.02))
                 made = Minus(made, hole)
     if low:
-        made = Union([made, Mirror(Box((0.45 * w, low / 2 + 0.02, z), (0.06, low + 0.06, thick), 0.004))])  # fmt: skip
+        made = Union(
+            [made, Mirror(Box((0.45 * w, low / 2 + 0.02, z), (0.06, low + 0.06, thick), 0.004))]
+        )
     return made
 
 
@@ -289,6 +339,11 @@ def _bunk(dice: Dice, w: float, d: float) -> Field:
         for y in (0.5, top - 0.2, top - 0.06):
             parts.append(Box((0, y, z * (d / 2 - thick / 2)), (w - 0.05, 0.07, 0.025), 0.003))
     x = w / 2 + 0.01
-    rungs: list[Field] = [Rod((x, y, d / 4 - 0.2), (x, y, d / 4 + 0.2), 0.014) for y in np.arange(0.25, top - 0.3, 0.27).tolist()]  # fmt: skip
-    rungs += [Rod((x, 0, d / 4 + s), (x, top - 0.1, d / 4 + s), 0.018, square=True) for s in (-0.2, 0.2)]  # fmt: skip
+    rungs: list[Field] = [
+        Rod((x, y, d / 4 - 0.2), (x, y, d / 4 + 0.2), 0.014)
+        for y in np.arange(0.25, top - 0.3, 0.27).tolist()
+    ]
+    rungs += [
+        Rod((x, 0, d / 4 + s), (x, top - 0.1, d / 4 + s), 0.018, square=True) for s in (-0.2, 0.2)
+    ]
     return Union([*parts, *rungs])

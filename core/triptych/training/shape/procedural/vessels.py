@@ -13,7 +13,9 @@ def vase(dice: Dice) -> Field:
     """A vase: bellied, slender, a cylinder, a flask, an amphora; round, square or fluted."""
     h = dice(0.14, 0.55)
     wide = h * dice(0.18, 0.42)
-    style = dice.pick("belly", "belly", "shoulder", "slender", "trumpet", "straight", "double", "amphora")  # fmt: skip
+    style = dice.pick(
+        "belly", "belly", "shoulder", "slender", "trumpet", "straight", "double", "amphora"
+    )
     foot, neck, lip = dice(0.4, 0.75), dice(0.25, 0.6), dice(0.0, 0.25)
     keys = {
         "belly": [(0, foot), (dice(0.3, 0.55), 1), (0.82, neck), (1, neck + lip)],
@@ -22,8 +24,16 @@ def vase(dice: Dice) -> Field:
         "trumpet": [(0, 0.6), (0.06, 0.55), (0.3, 0.35), (0.7, 0.5), (1, 1.0)],
         "straight": [(0, dice(0.7, 1)), (0.03, dice(0.8, 1)), (0.97, 1), (1, 0.97)],
         "double": [(0, foot), (0.25, 1), (0.48, 0.45), (0.68, 0.7), (0.9, 0.35), (1, 0.4 + lip)],
-        "amphora": [(0, 0.4), (0.05, 0.32), (0.1, 0.3), (0.55, 1), (0.75, 0.55), (0.92, 0.4), (1, 0.55)],
-    }[style]  # fmt: skip
+        "amphora": [
+            (0, 0.4),
+            (0.05, 0.32),
+            (0.1, 0.3),
+            (0.55, 1),
+            (0.75, 0.55),
+            (0.92, 0.4),
+            (1, 0.55),
+        ],
+    }[style]
     wall = max(0.045 * h, 0.006)
     power = dice.pick(2.0, 2.0, 2.0, 2.0, 3.0, 6.0)
     flutes = (dice.count(6, 20), dice(0.02, 0.06) * wide) if dice.chance(0.2) else (0, 0.0)
@@ -38,7 +48,12 @@ def vase(dice: Dice) -> Field:
 
     high, low, thick = dice(0.86, 0.94), dice(0.6, 0.72), max(0.024 * h, 0.006)
     out = max(side(high), side(low)) + dice(0.1, 0.3) * wide
-    line = [(side(high) - 0.3 * wall, high * h, 0), (out, (high + 0.01) * h, 0), (out, (low + high) / 2 * h, 0), (side(low) - 0.3 * wall, low * h, 0)]  # fmt: skip
+    line = [
+        (side(high) - 0.3 * wall, high * h, 0),
+        (out, (high + 0.01) * h, 0),
+        (out, (low + high) / 2 * h, 0),
+        (side(low) - 0.3 * wall, low * h, 0),
+    ]
     return Union([body, Mirror(Sweep(curve(line, 14), thick))], 0.5 * wall)
 
 
@@ -49,15 +64,50 @@ def bottle(dice: Dice) -> Field:
     power = 2.0
     neck = dice(0.3, 0.42)
     if kind == "wine":
-        keys = [(0, 0.95), (0.02, 1), (0.6, 1), (0.7, 0.8), (0.76, neck), (0.94, neck), (0.945, neck + 0.06), (1, neck + 0.05)]  # fmt: skip
+        keys = [
+            (0, 0.95),
+            (0.02, 1),
+            (0.6, 1),
+            (0.7, 0.8),
+            (0.76, neck),
+            (0.94, neck),
+            (0.945, neck + 0.06),
+            (1, neck + 0.05),
+        ]
     elif kind == "burgundy":
-        keys = [(0, 0.95), (0.02, 1), (0.42, 1), (0.6, 0.7), (0.75, neck), (0.96, neck), (1, neck + 0.06)]  # fmt: skip
+        keys = [
+            (0, 0.95),
+            (0.02, 1),
+            (0.42, 1),
+            (0.6, 0.7),
+            (0.75, neck),
+            (0.96, neck),
+            (1, neck + 0.06),
+        ]
     elif kind == "spirit":
         wide, power = dice(0.04, 0.06), dice.pick(2.0, 4.0, 6.0)
-        keys = [(0, 0.96), (0.03, 1), (0.62, 1), (0.7, 0.75), (0.74, neck), (0.85, neck), (0.86, neck + 0.12), (1, neck + 0.12)]  # fmt: skip
+        keys = [
+            (0, 0.96),
+            (0.03, 1),
+            (0.62, 1),
+            (0.7, 0.75),
+            (0.74, neck),
+            (0.85, neck),
+            (0.86, neck + 0.12),
+            (1, neck + 0.12),
+        ]
     elif kind == "medicine":
         h, wide = dice(0.09, 0.16), dice(0.025, 0.04)
-        keys = [(0, 0.96), (0.03, 1), (0.6, 1), (0.7, 0.6), (0.75, 0.5), (0.77, 0.62), (0.98, 0.62), (1, 0.58)]  # fmt: skip
+        keys = [
+            (0, 0.96),
+            (0.03, 1),
+            (0.6, 1),
+            (0.7, 0.6),
+            (0.75, 0.5),
+            (0.77, 0.62),
+            (0.98, 0.62),
+            (1, 0.58),
+        ]
     elif kind == "milk":
         keys = [(0, 0.92), (0.03, 1), (0.5, 1), (0.75, 0.55), (0.9, 0.5), (0.92, 0.6), (1, 0.58)]
     elif kind == "flask":
@@ -77,15 +127,30 @@ def bottle(dice: Dice) -> Field:
         body = Lathe(solid_profile(outer, 56), power=power)
     if kind == "soap":
         spout = h + 0.035
-        return Union([body, Rod((0, h - 0.01, 0), (0, spout, 0), 0.0055), Sweep(curve([(0, spout, 0), (0, spout + 0.005, 0.03), (0, spout - 0.004, 0.05)], 8), 0.006)])  # fmt: skip
+        return Union(
+            [
+                body,
+                Rod((0, h - 0.01, 0), (0, spout, 0), 0.0055),
+                Sweep(
+                    curve([(0, spout, 0), (0, spout + 0.005, 0.03), (0, spout - 0.004, 0.05)], 8),
+                    0.006,
+                ),
+            ]
+        )
     if dice.chance(0.35):
         style = dice.pick("cork", "ball", "cap")
         up = dice(0.015, 0.03)
         stop = {
             "cork": [(h - 0.02, 0.7 * rim), (h + up, 0.85 * rim)],
-            "ball": [(h - 0.02, 0.6 * rim), (h + 0.004, 0.6 * rim), (h + 0.3 * up + 0.004, 1.2 * rim), (h + up, 1.2 * rim), (h + 1.4 * up, 0.3 * rim)],
+            "ball": [
+                (h - 0.02, 0.6 * rim),
+                (h + 0.004, 0.6 * rim),
+                (h + 0.3 * up + 0.004, 1.2 * rim),
+                (h + up, 1.2 * rim),
+                (h + 1.4 * up, 0.3 * rim),
+            ],
             "cap": [(h - 0.02, 1.15 * rim), (h + 0.006, 1.15 * rim), (h + 0.008, 1.05 * rim)],
-        }[style]  # fmt: skip
+        }[style]
         return Union([body, Lathe(solid_profile(stop, 24))])
     return body
 
@@ -113,7 +178,12 @@ def goblet(dice: Dice) -> Field:
     middle = [(0.7 * low, thin)]
     if bowl == "cup" or dice.chance(0.4):
         knob = dice(1.6, 2.8) * thin
-        middle = [(0.4 * low, 1.1 * thin), (0.5 * low, knob), (0.6 * low, 1.1 * thin), (0.85 * low, thin)]  # fmt: skip
+        middle = [
+            (0.4 * low, 1.1 * thin),
+            (0.5 * low, knob),
+            (0.6 * low, 1.1 * thin),
+            (0.85 * low, thin),
+        ]
     outer = [*foot, *middle, *((low + level * (h - low), r * wide) for level, r in shape)]
     wall = max(0.06 * wide, 0.0032)
     line = profile(outer, 70)
@@ -156,12 +226,25 @@ def bowl(dice: Dice) -> Field:
     outer = [(level * h, r * wide) for level, r in keys]
     body: Field = Lathe(hollow_profile(outer, wall, base, 34), power=power, flutes=flutes)
     if style == "cup" and dice.chance(0.8):
-        ear = [(wide - 0.003, 0.82 * h, 0), (wide + 0.022, 0.8 * h, 0), (wide + 0.024, 0.42 * h, 0), (wide - 0.003, 0.28 * h, 0)]  # fmt: skip
+        ear = [
+            (wide - 0.003, 0.82 * h, 0),
+            (wide + 0.022, 0.8 * h, 0),
+            (wide + 0.024, 0.42 * h, 0),
+            (wide - 0.003, 0.28 * h, 0),
+        ]
         return Union([body, Sweep(curve(ear, 14), 0.005)], 0.002)
     if style == "deep" and dice.chance(0.4):
-        grip = [(0.93 * wide, 0.75 * h, 0.03), (1.2 * wide, 0.78 * h, 0.022), (1.2 * wide, 0.78 * h, -0.022), (0.93 * wide, 0.75 * h, -0.03)]  # fmt: skip
+        grip = [
+            (0.93 * wide, 0.75 * h, 0.03),
+            (1.2 * wide, 0.78 * h, 0.022),
+            (1.2 * wide, 0.78 * h, -0.022),
+            (0.93 * wide, 0.75 * h, -0.03),
+        ]
         return Union([body, Mirror(Sweep(curve(grip, 12), max(0.05 * wide, 0.005)))], 0.003)
     if style in ("bowl", "dish") and dice.chance(0.12):
-        fruit = [Box((float(x), 0.55 * h, float(z)), (0.5 * wide,) * 3, 0.249 * wide) for x, z in dice.rng.uniform(-0.35, 0.35, (4, 2)) * wide]  # fmt: skip
+        fruit = [
+            Box((float(x), 0.55 * h, float(z)), (0.5 * wide,) * 3, 0.249 * wide)
+            for x, z in dice.rng.uniform(-0.35, 0.35, (4, 2)) * wide
+        ]
         return Union([body, *fruit])
     return body
