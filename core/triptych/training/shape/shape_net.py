@@ -2,8 +2,9 @@
 the planes to a distance anywhere.
 
 The three planes (xy, zy, xz) follow "convolutional occupancy networks" (Peng et al. 2020) and the
-tri-planes of EG3D (Chan et al. 2022): all that is costly is convolution in two dimensions. Where the planes
-are small, one network sees all three; above, each is worked on alone with the same weights.
+tri-planes of EG3D (Chan et al. 2022): all that is costly is convolution in two dimensions. Where
+the planes are small, one network sees all three; above, each is worked on alone with the same
+weights.
 """
 
 from __future__ import annotations
