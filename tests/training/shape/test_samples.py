@@ -23,7 +23,7 @@ sides = st.floats(0.01, 50.0)
 @given(sides, sides, sides, st.integers(0, 1000))
 def test_normalising_goes_back(w: float, h: float, d: float, seed: int) -> None:
     low = np.random.default_rng(seed).uniform(-3, 3, 3)
-    for frame in (standing((w, h, d)), around(low, low + [w, h, d])):
+    for frame in (standing((w, h, d)), around(low, low + np.array([w, h, d]))):
         points = np.random.default_rng(1).uniform(-0.5, 0.5, (50, 3)) * [w, h, d]
         points = points + np.array(frame.centre)
         inside = frame.normalised(points)
@@ -59,7 +59,9 @@ def test_thin_samples_lie_around_thin_parts() -> None:
 
         def distance(self, points: np.ndarray) -> np.ndarray:
             block = np.abs(points - [0, -0.5, 0]).max(1) - 0.4
-            pole = np.maximum(np.hypot(points[:, 0], points[:, 2]) - 0.01, np.abs(points[:, 1]) - 0.9)
+            pole = np.maximum(
+                np.hypot(points[:, 0], points[:, 2]) - 0.01, np.abs(points[:, 1]) - 0.9
+            )
             return np.minimum(block, pole).astype(np.float32)
 
         def surface(self, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -54,6 +54,10 @@ class Encoder(nn.Module):
         self.middle = nn.Conv2d(9 * width, 6 * width, 3, padding=1)
         self.block = Residual(6 * width)
         self.last = nn.Conv2d(6 * width, 6 * CHANNELS, 1)
+        # the latent tells much from the start, or the decoder learns to do without it
+        nn.init.normal_(self.last.weight, std=3 / (6 * width) ** 0.5)
+        nn.init.zeros_(self.last.weight[3 * CHANNELS :])
+        nn.init.constant_(self.last.bias[3 * CHANNELS :], -4.0)
 
     def forward(self, points: Tensor) -> tuple[Tensor, Tensor]:
         cells = [_cell(points[..., list(axes)]) for axes in AXES]
