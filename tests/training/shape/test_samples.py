@@ -33,7 +33,7 @@ def test_normalising_goes_back(w: float, h: float, d: float, seed: int) -> None:
         assert max(frame.proportions) == 1
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=8)
 @given(st.sampled_from(list(FAMILIES)), st.integers(0, 10**6))
 def test_samples_lie_where_they_should(family: str, seed: int) -> None:
     solid = samples.Procedural(shape(family, seed))

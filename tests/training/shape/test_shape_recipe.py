@@ -146,7 +146,7 @@ def test_the_latent_knows_the_shape() -> None:
     net = ShapeNet(8).eval()
     with torch.no_grad():
         one, two = (net.encoder(torch.rand(1, 4096, 6) * s)[0] for s in (1.0, 0.3))
-    assert (one - two).abs().mean() > 0.01
+    assert (one - two).abs().mean() > 0.05
 
 
 def test_the_linear_generator_has_the_means_and_spread_of_its_latents() -> None:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from PIL import Image
 
+from triptych.training.shape.samples import slope
+
 Distance = Callable[[np.ndarray], np.ndarray]
 """Signed distances (N) of points N x 3 in the normalised cube."""
 
@@ -67,7 +69,7 @@ def _trace(
 def _shaded(
     distance: Distance, points: np.ndarray, right: np.ndarray, up: np.ndarray, towards: np.ndarray
 ) -> np.ndarray:
-    normals = normals_of(distance, points, 0.004)
+    normals, _ = slope(distance, points, 0.004)
     key = 0.5 * right * -1 + 0.75 * up + 0.6 * towards
     key /= np.linalg.norm(key)
     light = np.maximum(normals @ key.astype(np.float32), 0)
@@ -77,13 +79,3 @@ def _shaded(
     open_ = np.clip(0.5 * near + 0.5 * np.minimum(wide, 1), 0.15, 1)
     shade = (0.25 + 0.35 * fill) * open_ + 0.5 * light * (0.4 + 0.6 * open_)
     return _CLAY * shade[:, None]
-
-
-def normals_of(distance: Distance, points: np.ndarray, step: float) -> np.ndarray:
-    """Unit gradients N x 3 (float32) by four distances each, at the corners of a tetrahedron."""
-    corners = np.array([[1, -1, -1], [-1, -1, 1], [-1, 1, -1], [1, 1, 1]], np.float32)
-    moved = (points[None] + step * corners[:, None]).reshape(-1, 3)
-    far = distance(moved.astype(np.float32)).reshape(4, -1)
-    slope = np.einsum("kn,kd->nd", far, corners)
-    size = np.linalg.norm(slope, axis=1, keepdims=True)
-    return (slope / np.maximum(size, 1e-9)).astype(np.float32)

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -67,13 +67,14 @@ class Procedural:
         points = rng.uniform(-half, half, (int(1.15 * count), 3)).astype(np.float32)
         normals, far = points, np.zeros(len(points), np.float32)
         for step in (0.01, 0.004, 0.002):
-            normals, far = _slope(self.distance, points, step)
+            normals, far = slope(self.distance, points, step)
             points = points - far[:, None] * normals
-        on = np.abs(far) < 0.01  # the last step was short: it is there
+        # the last step was short, so it is there; a slope is nothing in the middle of a thin part
+        on = (np.abs(far) < 0.01) & (np.abs(normals).max(1) > 0.1)
         return points[on], normals[on]
 
 
-def _slope(
+def slope(
     distance: Callable[[np.ndarray], np.ndarray], points: np.ndarray, step: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Unit slopes (N x 3) and distances (N), both from the corners of a tetrahedron."""
@@ -162,6 +163,12 @@ class Shapes:
 _KEYS = ("points", "distances", "surface", "normals", "category", "size")
 
 
+def made(index: int, seeds: int = 0) -> Procedural:
+    """The procedural shape of this index: all families in turn, from the seed `seeds` on."""
+    names = list(FAMILIES)
+    return Procedural(shape(names[index % len(names)], seeds + index // len(names)))
+
+
 def training(count: int, with_real: bool) -> Shapes:
     """`count` procedural shapes and, `with_real`, the real ones for training."""
     return Shapes([*_procedural(count, 0), *(_real(held_out=False) if with_real else ())])
@@ -174,16 +181,11 @@ def held_out(count: int, with_real: bool) -> tuple[Shapes, Shapes | None]:
 
 
 def _procedural(count: int, seeds: int) -> list[Path]:
-    names, parts = list(FAMILIES), []
+    parts = []
     for first in range(0, count, PART):
         indices = range(first, min(first + PART, count))
-
-        def made(indices: range = indices) -> Iterator[Solid]:
-            for index in indices:
-                family, seed = names[index % len(names)], seeds + index // len(names)
-                yield Procedural(shape(family, seed))
-
-        parts.append(_part(f"made-{seeds}-{first}-{len(indices)}", _digest(), made()))
+        solids = (made(index, seeds) for index in indices)
+        parts.append(_part(f"made-{seeds}-{first}-{len(indices)}", _digest(), solids))
     return parts
 
 
@@ -204,7 +206,7 @@ def _digest(more: str = "", *files: Path) -> str:
     return hashlib.sha256(text).hexdigest()[:10]
 
 
-def _part(name: str, digest: str, solids: Iterator[Solid]) -> Path:
+def _part(name: str, digest: str, solids: Iterable[Solid]) -> Path:
     """The folder with the samples of the solids, made unless it is there; whole or not at all."""
     folder = data.cache_folder() / "shapes" / f"{name}-{digest}"
     if (folder / "done.json").is_file():

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from scipy.spatial import cKDTree
 from torch import Tensor, nn
 
 from triptych import bundle
@@ -147,9 +148,14 @@ class ShapeRecipe(Recipe):
                 continue
             for first in range(0, 16, 8):
                 places = np.linspace(0, len(held) - 1, 16).astype(int)[first : first + 8]
-                rows.append([_cloud(held, int(index)) for index in places])
+                rows.append([self._truth(held, int(index)) for index in places])
                 rows.append([_rebuilt(net, field, held, int(index)) for index in places])
         return render.sheet(rows, 104)
+
+    def _truth(self, held: samples.Shapes, index: int) -> render.Distance:
+        if held is self.held_out:
+            return samples.made(index, samples.HELD_OUT_SEEDS).distance
+        return _cloud(held, index)
 
     def export(self, modules: Mapping[str, nn.Module], run: Run, folder: Path) -> Path:
         net: Any = modules["net"].cpu().float().eval()
@@ -245,8 +251,6 @@ def _rebuilt(net: Any, field: nn.Module, shapes: samples.Shapes, index: int) -> 
 
 def _cloud(shapes: samples.Shapes, index: int) -> render.Distance:
     """The truth as discs around the stored surface points: as much as is kept of a shape."""
-    from scipy.spatial import cKDTree
-
     surface = shapes.surface(index)
     tree = cKDTree(surface[:, :3])
 

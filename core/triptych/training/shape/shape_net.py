@@ -30,7 +30,6 @@ class Residual(nn.Module):
         super().__init__()
         self.first = nn.Conv2d(width, width, 3, padding=1)
         self.second = nn.Conv2d(width, width, 3, padding=1)
-        nn.init.zeros_(self.second.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.second(F.silu(self.first(F.silu(x))))
@@ -54,10 +53,6 @@ class Encoder(nn.Module):
         self.middle = nn.Conv2d(9 * width, 6 * width, 3, padding=1)
         self.block = Residual(6 * width)
         self.last = nn.Conv2d(6 * width, 6 * CHANNELS, 1)
-        # the latent tells much from the start, or the decoder learns to do without it
-        nn.init.normal_(self.last.weight, std=3 / (6 * width) ** 0.5)
-        nn.init.zeros_(self.last.weight[3 * CHANNELS :])
-        nn.init.constant_(self.last.bias[3 * CHANNELS :], -4.0)
 
     def forward(self, points: Tensor) -> tuple[Tensor, Tensor]:
         cells = [_cell(points[..., list(axes)]) for axes in AXES]
@@ -166,6 +161,25 @@ class ShapeNet(nn.Module):
     def __init__(self, width: int = 32) -> None:
         super().__init__()
         self.encoder, self.decoder, self.head = Encoder(width), Decoder(width), Head()
+        self._start()
+
+    @torch.no_grad()
+    def _start(self) -> None:
+        """Weights with which signals keep their size (He et al. 2015).
+
+        The latent tells much from the start, or the decoder learns to do without it.
+        """
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                nn.init.zeros_(module.bias)
+        for module in self.modules():
+            if isinstance(module, Residual):
+                nn.init.zeros_(module.second.weight)
+        last = self.encoder.last
+        last.weight[3 * CHANNELS :] = 0
+        last.bias[3 * CHANNELS :] = -4.0
+        self.head.layers[-1].weight.mul_(0.3)
 
     def forward(self, surface: Tensor, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Distances (over the truncation) at points B x N x 3; the latent's mean, log-variance."""

@@ -102,7 +102,8 @@ def polygon_distance(u: np.ndarray, v: np.ndarray, polygon: np.ndarray) -> np.nd
         du, dv = pu - eu * t, pv - ev * t
         np.minimum(best, du * du + dv * dv, out=best)
         if ev:
-            crosses = (pv >= 0) != (pv >= ev)
+            # compared as they are: a vertex must be above for both of its edges or for neither
+            crosses = (v >= np.float32(av)) != (v >= np.float32(end[1]))
             crosses &= pu < pv * (eu / ev)
             inside ^= crosses
     far = np.sqrt(best)
