@@ -24,6 +24,7 @@ from triptych.training.shape.samples import ANYWHERE, NEAR, POINTS, THIN
 from triptych.training.shape.shape_net import LATENT, RESOLUTION, ShapeNet
 
 _LOOKED_AT = 16  # held-out shapes behind the figures
+_SHOWN = 8  # held-out shapes of a kind in the sheet
 _EVERY = 100  # steps between figures of held-out shapes
 
 
@@ -146,11 +147,10 @@ class ShapeRecipe(Recipe):
         for held in kinds:
             if held is None:
                 continue
-            for first in range(0, 16, 8):
-                places = np.linspace(0, len(held) - 1, 16).astype(int)[first : first + 8]
-                rows.append([self._truth(held, int(index)) for index in places])
-                rows.append([_rebuilt(net, field, held, int(index)) for index in places])
-        return render.sheet(rows, 104)
+            places = np.linspace(0, len(held) - 1, _SHOWN).astype(int)
+            rows.append([self._truth(held, int(index)) for index in places])
+            rows.append([_rebuilt(net, field, held, int(index)) for index in places])
+        return render.sheet(rows, 96)
 
     def _truth(self, held: samples.Shapes, index: int) -> render.Distance:
         if held is self.held_out:
