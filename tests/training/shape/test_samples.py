@@ -109,6 +109,7 @@ def test_parts_are_made_once_and_held_out_ones_differ(
 
 def _mesh(*parts: trimesh.Trimesh) -> tuple[np.ndarray, np.ndarray]:
     whole = trimesh.util.concatenate(list(parts))
+    assert isinstance(whole, trimesh.Trimesh)
     return np.asarray(whole.vertices, float), np.asarray(whole.faces, np.int64)
 
 

@@ -101,7 +101,7 @@ def test_the_loss_falls() -> None:
     losses = []
     for _ in range(12):
         loss, _ = made.loss("net", modules, batch, 0.5)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         optimizer.zero_grad()
         losses.append(float(loss.detach()))

@@ -172,14 +172,16 @@ class ShapeNet(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
         for module in self.modules():
             if isinstance(module, Residual):
                 nn.init.zeros_(module.second.weight)
         last = self.encoder.last
-        last.weight[3 * CHANNELS :] = 0
-        last.bias[3 * CHANNELS :] = -4.0
-        self.head.layers[-1].weight.mul_(0.3)
+        nn.init.zeros_(last.weight[3 * CHANNELS :])
+        if last.bias is not None:
+            nn.init.constant_(last.bias[3 * CHANNELS :], -4.0)
+        list(self.head.parameters())[-2].mul_(0.3)  # distances are small
 
     def forward(self, surface: Tensor, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Distances (over the truncation) at points B x N x 3; the latent's mean, log-variance."""
