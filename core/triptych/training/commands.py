@@ -35,6 +35,7 @@ RECIPES = {
     "own-score": "triptych.training.music.own_score:OwnScoreRecipe",
     "infill": "triptych.training.music.infill:InfillRecipe",
     "groove": "triptych.training.music.groove:GrooveRecipe",
+    "shape": "triptych.training.shape.shape:ShapeRecipe",
 }
 """Where each recipe is: a class made from its settings, a dataclass, alone."""
 

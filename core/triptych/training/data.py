@@ -27,6 +27,7 @@ from triptych.files import refusal, shown
 ENDINGS = {
     "picture": {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"},
     "MIDI file": {".mid", ".midi"},
+    "mesh": {".glb", ".gltf", ".obj"},
     "table": {".json", ".jsonl", ".csv", ".mat"},
 }
 """What a set may hold, and by which endings it is known."""

@@ -1,0 +1,1 @@
+"""Three-dimensional shapes: networks, losses, data, recipes."""

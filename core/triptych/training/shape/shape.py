@@ -1,0 +1,262 @@
+"""The recipe `shape`: the autoencoder of shapes, from procedural and real ones."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from scipy.spatial import cKDTree
+from torch import Tensor, nn
+
+from triptych import bundle
+from triptych.training import data, export
+from triptych.training.loop import LoopSettings, Recipe, Run
+from triptych.training.muon import MuonAdam
+from triptych.training.shape import real, render, samples, shape_export
+from triptych.training.shape.latents import NOISE
+from triptych.training.shape.samples import ANYWHERE, NEAR, POINTS, THIN
+from triptych.training.shape.shape_net import LATENT, RESOLUTION, ShapeNet
+
+_LOOKED_AT = 16  # held-out shapes behind the figures
+_SHOWN = 8  # held-out shapes of a kind in the sheet
+_EVERY = 100  # steps between figures of held-out shapes
+
+
+@dataclass
+class ShapeSettings:
+    """Settings of the recipe `shape`."""
+
+    name: str = "shape"  # of the bundle
+    shapes: int = 6000  # procedural ones
+    held_out: int = 170  # procedural ones that are never trained on
+    real: bool = True  # the free meshes too
+    real_share: float = 0.25  # of the examples that are real shapes, where there are any
+    rate: float = 3e-3  # of the convolutions
+    width: int = 24
+    points: int = 4096  # of a shape in a step
+    kl: float = 1e-3  # weight of the divergence from the standard normal
+    thin: float = 4.0  # more weight of what lies around thin parts
+
+
+class ShapeRecipe(Recipe):
+    """Learn to encode surfaces and to tell the truncated distance anywhere.
+
+    Loss: the absolute difference of the distances (beyond the truncation only what is on the wrong
+    side of it), more around thin parts and where the sign is wrong; the divergence of the latents
+    (Kingma & Welling 2014), small.
+    """
+
+    name = "shape"
+
+    def __init__(self, settings: ShapeSettings | None = None) -> None:
+        self.settings = settings or ShapeSettings()
+        self.loop = LoopSettings(steps=30000, batch=4, warmup=100, ema=0.998, clip=1.0)
+
+    def sources(self) -> list[data.Source]:
+        return real.sources(data.data_root()) if self.settings.real else []
+
+    def setup(self, device: torch.device) -> dict[str, nn.Module]:
+        s = self.settings
+        self.shapes = samples.training(s.shapes, s.real)
+        self.held_out, self.real_held_out = samples.held_out(s.held_out, s.real)
+        self.steps = 0
+        return {"net": ShapeNet(s.width).to(device)}
+
+    def optimizers(self, modules: Mapping[str, nn.Module]) -> dict[str, torch.optim.Optimizer]:
+        weights = list(modules["net"].parameters())
+        dense = [p for p in weights if p.ndim == 4 and p.shape[2] == 3]
+        others = [p for p in weights if not (p.ndim == 4 and p.shape[2] == 3)]
+        groups = [
+            {"params": dense, "lr": self.settings.rate, "muon": True},
+            {"params": others, "lr": self.settings.rate / 3},
+        ]
+        return {"net": MuonAdam(groups, betas=(0.9, 0.99))}
+
+    def batch(self, indices: range, device: torch.device) -> Any:
+        s = self.settings
+        surfaces, points, truths, thin = [], [], [], []
+        for index in indices:
+            rng = np.random.default_rng((self.loop.seed, index))
+            one = self._drawn(rng)
+            chosen = rng.choice(POINTS, s.points, replace=False)
+            chosen.sort()  # read in the order in which they lie
+            places, truth = self.shapes.points(one, chosen)
+            surface, places = _mirrored(self.shapes.surface(one), places, rng.random() < 0.5)
+            surfaces.append(surface)
+            points.append(places)
+            truths.append(truth)
+            thin.append((chosen >= NEAR + ANYWHERE).astype(np.float32))
+        parts = (surfaces, points, truths, thin)
+        return tuple(torch.from_numpy(np.stack(part)).to(device) for part in parts)
+
+    def _drawn(self, rng: np.random.Generator) -> int:
+        count = self.settings.shapes
+        left = len(self.shapes) - count
+        if left and rng.random() < self.settings.real_share:
+            return count + int(rng.integers(left))
+        return int(rng.integers(count))
+
+    def loss(
+        self, part: str, modules: Mapping[str, nn.Module], batch: Any, progress: float
+    ) -> tuple[Tensor, dict[str, float]]:
+        surface, points, truth, thin = batch
+        made, mean, spread = modules["net"](surface, points)
+        beyond = (truth.abs() > 0.99) & (made * truth > 1)
+        apart = torch.where(beyond, 0.0, (made - truth).abs())
+        wrong = (made.detach() * truth < 0).float()
+        weight = 1 + self.settings.thin * thin + wrong
+        plain = (weight * apart).sum() / weight.sum()
+        divergence = 0.5 * (mean**2 + spread.exp() - 1 - spread).mean()
+        total = plain + self.settings.kl * divergence
+        figures = {
+            "plain": float(plain.detach()),
+            "kl": float(divergence.detach()),
+            "scale": float(mean.detach().std()),
+        }
+        if self.steps % _EVERY == 0:
+            figures |= self._figures(modules["net"])
+        self.steps += 1
+        return total, figures
+
+    @torch.no_grad()
+    def _figures(self, net: nn.Module) -> dict[str, float]:
+        """How held-out shapes come back: on procedural ones and on real ones apart."""
+        learning = net.training
+        net.eval()
+        try:
+            told = measured(net, self.held_out, _LOOKED_AT)
+            if self.real_held_out is not None:
+                of_real = measured(net, self.real_held_out, _LOOKED_AT)
+                told |= {f"real {key}": value for key, value in of_real.items()}
+        finally:
+            net.train(learning)
+        return told
+
+    @torch.no_grad()
+    def sample(self, modules: Mapping[str, nn.Module]) -> Image.Image | None:
+        net: Any = modules["net"]
+        field = shape_export.Field(net)
+        kinds = [self.held_out, self.real_held_out]
+        rows: list[list[render.Distance]] = []
+        for held in kinds:
+            if held is None:
+                continue
+            places = np.linspace(0, len(held) - 1, _SHOWN).astype(int)
+            rows.append([self._truth(held, int(index)) for index in places])
+            rows.append([_rebuilt(net, field, held, int(index)) for index in places])
+        return render.sheet(rows, 96)
+
+    def _truth(self, held: samples.Shapes, index: int) -> render.Distance:
+        if held is self.held_out:
+            return samples.made(index, samples.HELD_OUT_SEEDS).distance
+        return _cloud(held, index)
+
+    def export(self, modules: Mapping[str, nn.Module], run: Run, folder: Path) -> Path:
+        net: Any = modules["net"].cpu().float().eval()
+        latents = shape_export.encoded(net, self.shapes)
+        generator = shape_export.fitted(latents, self.shapes)
+        metrics = [_metric("procedural", measured(net, self.held_out, len(self.held_out)))]
+        if self.real_held_out is not None:
+            told = measured(net, self.real_held_out, len(self.real_held_out))
+            metrics.append(_metric("real", told))
+        card = bundle.Card(
+            name=self.settings.name,
+            version="1.0.0",
+            task="shape",
+            title="Furniture, vessels, plants and rocks",
+            licence="Apache-2.0",
+            graphs={},
+            authors=["The Triptych developers"],
+            notes="Makes solid shapes of a category and of a size, from a seed.",
+            created=export.today(),
+            data=[*export.ledger(self.sources()), self._made_here()],
+            recipe=export.made_by(self, dataclasses.asdict(self.settings), run),
+            metrics=metrics,
+            extra={
+                "categories": shape_export.categories(self.shapes),
+                "resolution": RESOLUTION,
+                "latent": list(LATENT),
+                "noise": NOISE,
+                "truncation": samples.TRUNCATION,
+            },
+        )
+        files = {"latents.npz": shape_export.latents_file(latents, self.shapes)}
+        return export.write_bundle(folder, card, shape_export.graphs(net, generator), files)
+
+    def _made_here(self) -> dict[str, object]:
+        return {
+            "name": "procedural",
+            "title": "Procedural shapes of seventeen families",
+            "licence": "Apache-2.0",
+            "source": "this project, training/shape/procedural",
+            "items": self.settings.shapes,
+            "note": "made by the recipe",
+        }
+
+
+@torch.no_grad()
+def measured(net: nn.Module, shapes: samples.Shapes, count: int) -> dict[str, float]:
+    """Means over `count` of the shapes, spread over all of them.
+
+    `iou` is the intersection over union of what is inside, over the points anywhere and near;
+    `thin` is the share of the points inside thin parts that are inside the rebuilt shape too.
+    """
+    device = next(net.parameters()).device
+    ious, kept = [], []
+    for index in np.unique(np.linspace(0, len(shapes) - 1, count).astype(int)):
+        surface = torch.from_numpy(shapes.surface(int(index)))[None].to(device)
+        places, truth = shapes.points(int(index), slice(None))
+        made = net(surface, torch.from_numpy(places)[None].to(device))[0][0].cpu().numpy()
+        a, b = truth < 0, made < 0
+        even = slice(0, NEAR + ANYWHERE)
+        ious.append((a & b)[even].sum() / max((a | b)[even].sum(), 1))
+        inside = a[-THIN:]
+        if inside.any():
+            kept.append(b[-THIN:][inside].mean())
+    return {"iou": float(np.mean(ious)), "thin": float(np.mean(kept)) if kept else 0.0}
+
+
+def _metric(kind: str, told: Mapping[str, float]) -> dict[str, Any]:
+    return {"name": f"reconstruction, held-out {kind} shapes", **told}
+
+
+def _mirrored(
+    surface: np.ndarray, points: np.ndarray, chosen: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """The shape, left and right exchanged where it is chosen."""
+    if chosen:
+        surface, points = surface.copy(), points.copy()
+        surface[:, [0, 3]] *= -1
+        points[:, 0] *= -1
+    return surface, points
+
+
+def _rebuilt(net: Any, field: nn.Module, shapes: samples.Shapes, index: int) -> render.Distance:
+    device = next(net.parameters()).device
+    planes = net.decoder(net.encoder(torch.from_numpy(shapes.surface(index))[None].to(device))[0])
+
+    def distance(points: np.ndarray) -> np.ndarray:
+        made: np.ndarray = field(planes, torch.from_numpy(points).to(device)).cpu().numpy()
+        far = np.linalg.norm(np.maximum(np.abs(points) - 1, 0), axis=1)
+        return np.maximum(made, far).astype(np.float32)
+
+    return distance
+
+
+def _cloud(shapes: samples.Shapes, index: int) -> render.Distance:
+    """The truth as discs around the stored surface points: as much as is kept of a shape."""
+    surface = shapes.surface(index)
+    tree = cKDTree(surface[:, :3])
+
+    def distance(points: np.ndarray) -> np.ndarray:
+        far, nearest = tree.query(points)
+        along = np.einsum("nd,nd->n", points - surface[nearest, :3], surface[nearest, 3:])
+        return np.where(far < 0.06, np.maximum(along, far - 0.06), far).astype(np.float32)
+
+    return distance
