@@ -157,3 +157,19 @@ def test_it_is_a_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     made, before = load(tmp_path / "out.png").pixels, load(tmp_path / "in.png").pixels
     assert np.array_equal(made[mask[..., 0] == 0], before[mask[..., 0] == 0])
     assert not np.array_equal(made, before)
+
+
+def test_a_cut_out_is_extended_with_its_transparency(tmp_path: Path):
+    from triptych import cli
+    from triptych.image.picture import Picture, load, save
+
+    alpha = np.ones((40, 50), np.float32)
+    alpha[10:20, 10:30] = 0
+    save(Picture(picture(40, 50), alpha), tmp_path / "in.png")
+    words = ["extend", str(tmp_path / "in.png"), "-o", str(tmp_path / "out.png")]
+    assert cli.main([*words, "--left", "8", "--bottom", "5", "--model", "wild"]) == 0
+    made = load(tmp_path / "out.png").alpha
+    assert made is not None
+    assert np.array_equal(made[:40, 8:], alpha)
+    assert made.shape == (45, 58)
+    assert (made[40:] == 1).all() and (made[:, :8] == 1).all()

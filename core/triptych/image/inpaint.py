@@ -282,7 +282,7 @@ EXTEND = Task(
     help="Make the canvas larger, and paint on what the picture shows.",
     function=extend,
     model="inpaint",
-    resizes=True,
+    origin=("left", "top"),
     parameters=(*map(_side, ("left", "right", "top", "bottom")), _MODEL, _TILE),
 )
 TASKS = (INPAINT, EXTEND)
