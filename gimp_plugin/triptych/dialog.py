@@ -261,9 +261,7 @@ class Dialog:
         return max(0, min(x, right)), max(0, min(y, bottom))
 
     def _read_piece(self) -> client.Pixels:
-        return self._tools.read(
-            self._drawable, Gegl.Rectangle.new(*self._place, *self._part())
-        )
+        return self._tools.read(self._drawable, Gegl.Rectangle.new(*self._place, *self._part()))
 
     def _grabbed(self, _area: Gtk.Widget, event: Any) -> None:
         x, y = round(event.x / self._times), round(event.y / self._times)
@@ -334,7 +332,7 @@ class Dialog:
         if not self._task["factor"]:
             return str(self._tools.layer_name(self._task, self._config))
         wide, high = self._drawable.get_width(), self._drawable.get_height()
-        return f"{wide * self._times} × {high * self._times} {_('px')}"  # noqa: RUF001
+        return f"{wide * self._times} × {high * self._times} {_('px')}"
 
     def _drop(self) -> None:
         self._run = None

@@ -82,7 +82,8 @@ def extend(
 ) -> None:
     """Let canvas and layer grow to hold a result in which the layer lies at (left, top).
 
-    This is one step to undo. The layer's own pixels are not touched, and every other layer stays where it is on them.
+    This is one step to undo. The layer's own pixels are not touched, and every other layer stays
+    where it is on them.
     """
     (height, width), old = made.shape[:2], pixels.bounds(layer)
     right, bottom = width - left - old.width, height - top - old.height

@@ -127,13 +127,12 @@ def prepared(user: Path | None = None) -> Gimp:
         seen.parent.mkdir(parents=True, exist_ok=True)
         seen.symlink_to(f"/host/{seen.relative_to(host.root)}")
     shutil.rmtree(host.plug_in, ignore_errors=True)
-    more = {} if user is None else {"TRIPTYCH_USER_DATA": str(user)}
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in more.items():
-            patch.setenv(name, value)
+        if user is not None:
+            patch.setenv("TRIPTYCH_USER_DATA", str(user))
         install.install_gimp(install.Gimp("3.0", host.plug_in.parent))
     settings = json.loads((host.plug_in / "worker.json").read_text())
     settings["command"] = ["chroot", "/host", *settings["command"]]
-    settings["environment"] |= {"PYTHONPATH": os.environ.get("PYTHONPATH", ""), **more}
+    settings["environment"]["PYTHONPATH"] = os.environ.get("PYTHONPATH", "")
     (host.plug_in / "worker.json").write_text(json.dumps(settings))
     return host
