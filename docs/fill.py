@@ -13,21 +13,17 @@ WIDTH, GAP = 720, 8
 
 
 def main() -> None:
-    """Fill a scribble, extend the canvas, and lay the pictures out."""
+    """Fill a scribble, and lay the pictures out."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "photograph.jpg").write_bytes(demo.PHOTOGRAPH.read_bytes())
         demo.fill_section(folder)
-        files = ("scribbled.png", "filled.jpg", "extended.jpg")
+        files = ("scribbled.png", "filled.jpg")
         pictures = [Image.open(folder / file).convert("RGB") for file in files]
     high = WIDTH * pictures[0].height // pictures[0].width
-    wide = high * pictures[2].width // pictures[2].height
-    sizes = ((WIDTH, high), (WIDTH, high), (wide, high))
-    total = sum(size[0] + GAP for size in sizes) - GAP
-    sheet, left = Image.new("RGB", (total, high), "white"), 0
-    for picture, size in zip(pictures, sizes, strict=True):
-        sheet.paste(picture.resize(size, Image.Resampling.LANCZOS), (left, 0))
-        left += size[0] + GAP
+    sheet = Image.new("RGB", (2 * WIDTH + GAP, high), "white")
+    for place, picture in enumerate(pictures):
+        small = picture.resize((WIDTH, high), Image.Resampling.LANCZOS)
+        sheet.paste(small, (place * (WIDTH + GAP), 0))
     sheet.save(Path(__file__).with_name("fill.jpg"), quality=88)
 
 

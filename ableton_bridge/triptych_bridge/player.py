@@ -30,6 +30,7 @@ from triptych_bridge.scheduler import Scheduler
 _REPORT = 0.1  # seconds between two reports of the clock's state
 _LEAST = 1e-5  # seconds: waiting for less costs more
 _BACKLOG = 10_000  # reports that may wait for a parent that does not read
+_GRACE = 1.0  # seconds that a parent has to close us once SIGTERM is there
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,7 +325,10 @@ def main() -> int:
     player = Player(reporter.tell)
 
     def end(*_: Any) -> None:
-        player.inbox.put(None)
+        # A service or a shell tells the whole group; the parent, too, then closes us in order.
+        grace = threading.Timer(_GRACE, player.inbox.put, (None,))
+        grace.daemon = True
+        grace.start()
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, who then closes us

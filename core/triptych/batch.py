@@ -113,7 +113,7 @@ def run_file(
     record = Provenance.of_run(task.name, values, result.used, origin) if provenance else None
     # What a file of one kind says besides does not fit into one of another.
     kept = opened if task.input == task.output else None
-    notes = MEDIA[task.output].save(result.made, kept, target, record)
+    notes = MEDIA[task.output].save(result.made, kept, target, record, task.place(values))
     for name, path in (views or {}).items():
         MEDIA[task.output].views[name].save(result.made, path, record)
     return notes

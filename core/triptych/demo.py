@@ -149,8 +149,8 @@ def dream_section(folder: Path) -> Section:
 
 
 def fill_section(folder: Path) -> Section:
-    """Runs `inpaint` on the photograph with a scribble over it and `extend` into `folder`."""
-    made = Section("Filled", "What is painted over is filled anew; the canvas goes on.")
+    """Runs `inpaint` on the photograph with a scribble over it into `folder`."""
+    made = Section("Filled", "What is painted over is filled anew.")
     with Image.open(PHOTOGRAPH) as photograph:
         picture = photograph.convert("RGB")
     wide, high = picture.size
@@ -163,13 +163,9 @@ def fill_section(folder: Path) -> Section:
     words = ["--mask", "mask.png"]
     _run("inpaint", folder / "scribbled.png", folder / "filled.jpg", "--mask", folder / "mask.png")
     command = shlex.join(["triptych", "inpaint", "scribbled.png", "-o", "filled.jpg", *words])
-    sides = ["--left", str(wide // 8), "--right", str(wide // 8)]
-    _run("extend", folder / "photograph.jpg", folder / "extended.jpg", *sides)
-    more = shlex.join(["triptych", "extend", "photograph.jpg", "-o", "extended.jpg", *sides])
     made.figures += [
         Figure("scribbled.png", "Painted over", ""),
         Figure("filled.jpg", "By “triptych inpaint”", "", command, beside="mask.png"),
-        Figure("extended.jpg", "By “triptych extend”", "An eighth more on either side.", more),
     ]
     return made
 

@@ -12,6 +12,7 @@ from triptych.image.picture import WRITABLE
 from triptych.provenance import Provenance
 
 MIDI = (".mid", ".midi")
+Place = tuple[int, int] | None
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,9 @@ class Medium:
     `noun` is what an error calls it; `readable` are the endings that are taken from a folder (a
     file that is named may have any), `writable` those that can be written, of which `default` takes
     the place of another; `advice` names them. `load(path)` gives what a task takes, and what
-    `save(made, loaded, path, record)` needs to keep the rest of the file (None where a task started
-    from nothing); it returns a sentence for each thing that could not be kept. `views` are other
+    `save(made, loaded, path, record, place)` needs to keep the rest of the file (None where a task
+    started from nothing; `place` is that of `Task.place`); it returns a sentence for each thing
+    that could not be kept. `views` are other
     forms in which a result can be seen or heard, by name.
     """
 
@@ -32,7 +34,7 @@ class Medium:
     default: str
     advice: str
     load: Callable[[Path], tuple[Any, Any]]
-    save: Callable[[Any, Any, Path, Provenance | None], tuple[str, ...]]
+    save: Callable[[Any, Any, Path, Provenance | None, Place], tuple[str, ...]]
     views: Mapping[str, View] = field(default_factory=dict)
 
 
@@ -52,10 +54,12 @@ def _load_picture(path: Path) -> tuple[Any, Any]:
     return opened.pixels, opened
 
 
-def _save_picture(made: Any, opened: Any, path: Path, record: Provenance | None) -> tuple[str, ...]:
+def _save_picture(
+    made: Any, opened: Any, path: Path, record: Provenance | None, place: Place
+) -> tuple[str, ...]:
     from triptych.image import picture
 
-    whole = picture.Picture(made) if opened is None else opened.with_size_of(made)
+    whole = picture.Picture(made) if opened is None else opened.with_size_of(made, place)
     return whole.notes + picture.save(whole, path, record)
 
 
@@ -63,7 +67,9 @@ def _load_film(path: Path) -> tuple[Any, Any]:
     raise UserError(f"{path.name}: films are written, not read.")
 
 
-def _save_film(made: Any, opened: Any, path: Path, record: Provenance | None) -> tuple[str, ...]:
+def _save_film(
+    made: Any, opened: Any, path: Path, record: Provenance | None, place: Place
+) -> tuple[str, ...]:
     from triptych.image import film
 
     film.save(made, path, record)
@@ -76,7 +82,9 @@ def _load_score(path: Path) -> tuple[Any, Any]:
     return midi.load(path), None
 
 
-def _save_score(made: Any, opened: Any, path: Path, record: Provenance | None) -> tuple[str, ...]:
+def _save_score(
+    made: Any, opened: Any, path: Path, record: Provenance | None, place: Place
+) -> tuple[str, ...]:
     from triptych.music import midi
 
     midi.save(made, path, record)

@@ -236,8 +236,11 @@ class Task:
 
     `input` is "picture" (float32, H x W x 3, sRGB, 0..1), "score" (a `music.score.Score`) or
     "none"; `output` is "picture", "score" or "film" (an `image.film.Film`). `model` is the task
-    that a bundle's card must name for it to work with; "" if it brings its own errors. One that
-    `resizes` makes a picture of another size than it is given.
+    that a bundle's card must name for it to work with; "" if it brings its own errors.
+
+    A task whose pictures have another size than they are given says how: `factor` is the parameter
+    that says how many times wider and higher they become, or `origin` the two that say how many px
+    from the left and from the top of the new picture the given one lies, unchanged.
     """
 
     name: str
@@ -248,7 +251,14 @@ class Task:
     input: str = "picture"
     output: str = "picture"
     model: str = ""
-    resizes: bool = False
+    factor: str = ""
+    origin: tuple[str, str] | tuple[()] = ()
+
+    def __post_init__(self) -> None:
+        whole = {one.name for one in self.parameters if one.kind == "int"}
+        for name in (*filter(None, [self.factor]), *self.origin):
+            if name not in whole:
+                raise ValueError(f"{self.name} has no whole number {name!r}")
 
     @property
     def missing(self) -> str:
@@ -301,6 +311,14 @@ class Task:
         job.check()
         return result
 
+    def place(self, values: Mapping[str, Any]) -> tuple[int, int] | None:
+        """The column and the row at which the given picture lies in the result; None if scaled."""
+        if not self.origin:
+            return None
+        checked = self.check(values)
+        left, top = (checked[name] for name in self.origin)
+        return left, top
+
     def describe(self) -> dict[str, Any]:
         """The whole declaration as JSON: all that a host needs to offer the task."""
         return {
@@ -309,7 +327,8 @@ class Task:
             "help": self.help,
             "input": self.input,
             "output": self.output,
-            "resizes": self.resizes,
+            "factor": self.factor,
+            "origin": list(self.origin),
             "parameters": [parameter.describe() for parameter in self.parameters],
         }
 

@@ -17,11 +17,12 @@ Methods:
     run {"task", "values", "picture", "result"}: `picture` and any value of kind picture or mask are
         {"path", "shape", "kind"} of files of float32 ("f4", 0..1) or bytes ("u1", 0..255); the
         result is written to the file `result` in the picture's kind. A fourth channel of the
-        picture, alpha, comes back as it went, at the result's size; values beyond 0..1, which a
-        host with wide colours has, are taken as 0 or 1, and come back where the task leaves the
-        picture as it is. Answers {"shape", "seconds", "record"}: what the task itself took, and how
-        the picture was made (`Provenance.to_json`; null where that is switched off). On the way,
-        notifications `event` {"id", "fraction", "message"}.
+        picture, alpha, comes back as it went, at the result's size (opaque where it is extended);
+        values beyond 0..1, which a host with wide colours has, are taken as 0 or 1, and come back
+        where the task leaves a picture of the same size as it is. Answers {"shape", "seconds",
+        "record"}: what the task itself took, and how the picture was made (`Provenance.to_json`;
+        null where that is switched off). On the way, notifications `event` {"id", "fraction",
+        "message"}.
     cancel {"id"}: a run, queued or running, whose own answer is then the error CANCELLED
     ping {}: {}, at once, whatever runs
 """
@@ -282,7 +283,8 @@ def _run(job: Job, params: Mapping[str, Any]) -> dict[str, Any]:
     if alpha is not None:
         shape = (*made.shape[:2], 4)
         if alpha.shape[:2] != made.shape[:2]:
-            alpha = _fitted(alpha, *made.shape[:2])
+            height, width = made.shape[:2]
+            alpha = _fitted(alpha, height, width, task.place(values))
     kind = given.dtype if given is not None else np.dtype("<f4")
     try:
         with target.open("r+b") as file:  # the client made it: it alone knows who may read it
@@ -346,11 +348,13 @@ def _value(value: Any) -> Any:
     return _floats(_mapped(value)) if isinstance(value, dict) else value
 
 
-def _fitted(alpha: NDArray[Any], height: int, width: int) -> NDArray[Any]:
+def _fitted(
+    alpha: NDArray[Any], height: int, width: int, place: tuple[int, int] | None
+) -> NDArray[Any]:
     """An alpha h x w x 1 at the size of a result, in its own kind."""
     from triptych.image.picture import fitted
 
-    made = fitted(_floats(alpha)[..., 0], height, width)[..., None]
+    made = fitted(_floats(alpha)[..., 0], height, width, place)[..., None]
     return made if made.dtype == alpha.dtype else (made * 255 + 0.5).astype(alpha.dtype)
 
 

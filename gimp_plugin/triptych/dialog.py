@@ -8,6 +8,7 @@ from typing import Any
 
 import client
 import gi
+import pixels
 from client import translated
 
 gi.require_version("Gegl", "0.4")
@@ -45,7 +46,10 @@ class Dialog:
         self._error = ""
         self._opened: list[client.Pixels] = []
         self._run: client.Run | None = None
-        self._wanted = self._moved = True  # a preview of the values, and of the part, as they are
+        # An extended canvas has no preview: any part of the layer would stay as it is.
+        self._previews = not task["origin"]
+        self._wanted = self._moved = self._previews  # of the values, and of the part, as they are
+        self._times = self._factor()
         self._place = self._middle()  # of the preview in the layer
         self._piece: client.Pixels | None = None
         self._dialog = GimpUi.ProcedureDialog.new(procedure, config, translated(task["label"]))
@@ -192,17 +196,7 @@ class Dialog:
         return scrolled
 
     def _preview(self) -> Gtk.Widget:
-        """The picture, and below it what it shows and what is wrong."""
-        self._picture.get_accessible().set_name(_("Preview"))
-        area = Gtk.EventBox()
-        area.add(self._picture)
-        area.set_size_request(WIDE, HIGH)
-        if self._drawable.get_width() > WIDE or self._drawable.get_height() > HIGH:
-            area.set_tooltip_text(_("Drag to see another part of the layer"))
-        area.connect("button-press-event", self._grabbed)
-        area.connect("motion-notify-event", self._dragged)
-        frame = Gtk.Frame()
-        frame.add(area)
+        """The picture, or why there is none, and below it what it shows and what is wrong."""
         line = Gtk.Box(orientation=Gtk.Orientation.HORIZONTAL, spacing=6)
         for label in (self._named, self._status):
             label.set_xalign(0)
@@ -213,39 +207,82 @@ class Dialog:
         line.pack_start(self._named, True, True, 0)
         line.pack_start(self._spinner, False, False, 0)
         column = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=6)
-        for widget in (frame, line, self._status):
+        above = (self._frame(), line) if self._previews else (self._explanation(),)
+        for widget in (*above, self._status):
             column.pack_start(widget, False, False, 0)
         return column
 
+    def _frame(self) -> Gtk.Widget:
+        """The picture, of which another part can be drawn into view."""
+        self._picture.get_accessible().set_name(_("Preview"))
+        area = Gtk.EventBox()
+        area.add(self._picture)
+        area.set_size_request(WIDE, HIGH)
+        if self._part() != (self._drawable.get_width(), self._drawable.get_height()):
+            area.set_tooltip_text(_("Drag to see another part of the layer"))
+        area.connect("button-press-event", self._grabbed)
+        area.connect("motion-notify-event", self._dragged)
+        frame = Gtk.Frame()
+        frame.add(area)
+        return frame
+
+    def _explanation(self) -> Gtk.Widget:
+        """What stands in the place of a preview."""
+        text = _(
+            "There is no preview: what is added is painted when you press OK, and one step undoes "
+            "it."
+        )
+        return Gtk.Label(label=text, xalign=0, wrap=True, max_width_chars=2 * LETTERS)
+
     # -------------------------------------------------------------------------------- the preview
+
+    def _factor(self) -> int:
+        """How many times larger the result is."""
+        name = self._task["factor"].replace("_", "-")
+        return int(self._config.get_property(name)) if name else 1
+
+    def _part(self) -> tuple[int, int]:
+        """Width and height in the layer of what the preview shows."""
+        wide, high = self._drawable.get_width(), self._drawable.get_height()
+        return min(WIDE // self._times, wide), min(HIGH // self._times, high)
 
     def _middle(self) -> tuple[int, int]:
         """Where the preview begins, for its middle to be that of what is selected."""
         found, x, y, width, height = self._drawable.mask_intersect()
         if not found:
             x, y, width, height = 0, 0, self._drawable.get_width(), self._drawable.get_height()
-        return self._kept(x + (width - WIDE) // 2, y + (height - HIGH) // 2)
+        wide, high = self._part()
+        return self._kept(x + (width - wide) // 2, y + (height - high) // 2)
 
     def _kept(self, x: int, y: int) -> tuple[int, int]:
         """The nearest place at which the preview does not leave the layer."""
-        wide, high = self._drawable.get_width(), self._drawable.get_height()
-        return max(0, min(x, wide - WIDE)), max(0, min(y, high - HIGH))
+        wide, high = self._part()
+        right, bottom = self._drawable.get_width() - wide, self._drawable.get_height() - high
+        return max(0, min(x, right)), max(0, min(y, bottom))
 
     def _read_piece(self) -> client.Pixels:
-        (x, y), drawable = self._place, self._drawable
-        wide, high = min(WIDE, drawable.get_width() - x), min(HIGH, drawable.get_height() - y)
-        return self._tools.read(drawable, Gegl.Rectangle.new(x, y, wide, high))
+        return self._tools.read(self._drawable, Gegl.Rectangle.new(*self._place, *self._part()))
 
     def _grabbed(self, _area: Gtk.Widget, event: Any) -> None:
-        self._grip = (self._place[0] + round(event.x), self._place[1] + round(event.y))
+        x, y = round(event.x / self._times), round(event.y / self._times)
+        self._grip = self._place[0] + x, self._place[1] + y
 
     def _dragged(self, _area: Gtk.Widget, event: Any) -> None:
-        place = self._kept(self._grip[0] - round(event.x), self._grip[1] - round(event.y))
+        x, y = round(event.x / self._times), round(event.y / self._times)
+        place = self._kept(self._grip[0] - x, self._grip[1] - y)
         if place != self._place:
             self._place, self._moved = place, True
             self._changed()
 
     def _changed(self, *_: Any) -> None:
+        if not self._previews:
+            return
+        if self._times != self._factor():  # a larger or smaller part, around the same middle
+            (x, y), (wide, high) = self._place, self._part()
+            self._times = self._factor()
+            less, lower = self._part()
+            self._place = self._kept(x + (wide - less) // 2, y + (high - lower) // 2)
+            self._moved = True
         self._wanted = True
         self._error = "" if self.worker is not None else self._error
         if self._run is not None:
@@ -270,7 +307,7 @@ class Dialog:
                 if self._piece is not None:
                     self._piece.close()
                 self._piece = self._read_piece()
-                self._show(self._piece)
+                self._show(self._piece, self._times)
             if self._run is None and self._wanted and self.worker is not None:
                 self._drop()
                 self._wanted = False
@@ -305,27 +342,38 @@ class Dialog:
         busy = not self._error and (self._run is not None or self._wanted)
         if busy != self._spinner.get_property("active"):
             self._spinner.set_property("active", busy)
-        self._named.set_text(self._tools.layer_name(self._task, self._config))
+        self._named.set_text(self._title())
         self._status.set_text(self._error)
         self._status.set_visible(bool(self._error))
         for name, row in self._weights.items():
             row.set_sensitive(self._config.get_property(name) != "none")
         return True
 
+    def _title(self) -> str:
+        """What the result is called or, of what is scaled, how large it becomes."""
+        if not self._task["factor"]:
+            return str(self._tools.layer_name(self._task, self._config))
+        wide, high = self._drawable.get_width(), self._drawable.get_height()
+        return f"{wide * self._times} × {high * self._times} {_('px')}"
+
     def _drop(self) -> None:
         self._run = None
-        for pixels in self._opened:
-            pixels.close()
+        for one in self._opened:
+            one.close()
         self._opened = []
 
-    def _show(self, pixels: client.Pixels) -> None:
+    def _show(self, shown: client.Pixels, times: int = 1) -> None:
         """Draw RGBA pixels; GEGL makes bytes of floats, in the layer's own way."""
-        height, width = pixels.shape[:2]
-        form = self._tools.PIXELS[pixels.kind]
+        height, width = shown.shape[:2]
+        form = pixels.FORMATS[shown.kind]
         buffer = Gegl.Buffer.new(form, 0, 0, width, height)
         area = Gegl.Rectangle.new(0, 0, width, height)
-        buffer.set(area, form, bytes(pixels.data))
-        self._picture.set_from_pixbuf(_drawn(buffer, area))
+        buffer.set(area, form, bytes(shown.data))
+        drawn = _drawn(buffer, area)
+        if times > 1:
+            size = width * times, height * times
+            drawn = drawn.scale_simple(*size, GdkPixbuf.InterpType.BILINEAR)
+        self._picture.set_from_pixbuf(drawn)
 
 
 def _has_thumbnails(one: dict[str, Any]) -> bool:

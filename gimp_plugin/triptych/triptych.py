@@ -13,7 +13,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import gi
 
@@ -28,9 +27,6 @@ from client import translated  # noqa: E402
 _ = translated  # by this name for what stands here, so that the catalogue finds it
 client.speak(HERE / "locale", GLib.get_language_names())
 
-# As the worker takes them; GEGL converts from and to whatever the layer is.
-PIXELS = {"f4": "R'G'B'A float", "u1": "R'G'B'A u8"}
-STRIP = 256  # rows that are copied at a time
 POLL = 0.05  # seconds
 MNEMONICS = set("abcdefghijklmnopqrstuvwxyz")
 RESULTS = (
@@ -45,13 +41,21 @@ RESULTS = (
 
 
 def described() -> list[dict[str, Any]]:
-    """The tasks that make a picture of a picture of its size, as they were when last asked for."""
+    """The tasks that make a picture of a picture, as they were when last asked for."""
     try:
-        tasks = json.loads((HERE / "tasks.json").read_text("utf-8"))
-        painting = [task for task in tasks if task["input"] == task["output"] == "picture"]
-        return [task for task in painting if not task.get("resizes")]  # a layer keeps its size
+        return filters(json.loads((HERE / "tasks.json").read_text("utf-8")))
     except (OSError, ValueError, KeyError, TypeError):
         return []
+
+
+def filters(tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those of these tasks that make a picture of a picture."""
+    return [task for task in tasks if task["input"] == task["output"] == "picture"]
+
+
+def resizes(task: dict[str, Any]) -> bool:
+    """Whether the result has another size than the layer."""
+    return bool(task["factor"] or task["origin"])
 
 
 def shown(task: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -109,6 +113,11 @@ def declare(procedure: Gimp.Procedure, task: dict[str, Any]) -> None:
             )
         elif kind == "picture":
             pictures(procedure, name, used)
+    if task["factor"]:
+        text = _("The image that is made")
+        procedure.add_image_return_value("new-image", _("New image"), text, False, flags)
+    if resizes(task):
+        return  # where that goes is no choice
     results = Gimp.Choice.new()
     for number, (value, label, text) in enumerate(RESULTS):
         results.add(value, number, label, text)
@@ -156,7 +165,7 @@ def values_of(task: dict[str, Any], config: Any, opened: list[client.Pixels]) ->
         if kind == "picture" or (one["accepts_picture"] and kind == "choice"):
             layer, file = config.get_property(f"{name}-layer"), config.get_property(f"{name}-file")
             if layer is not None:
-                opened.append(read(layer, bounds(layer), alpha=False))
+                opened.append(read(layer, alpha=False))
                 values[one["name"]] = opened[-1]
                 continue
             if file is not None and file.get_path():
@@ -180,136 +189,6 @@ def filled(task: dict[str, Any]) -> str:
     return next((one["name"] for one in masks), "")
 
 
-# ----------------------------------------------------------------------------------------- pixels
-
-
-def bounds(drawable: Gimp.Drawable) -> Any:
-    """The whole of a drawable as a rectangle."""
-    from gi.repository import Gegl
-
-    return Gegl.Rectangle.new(0, 0, drawable.get_width(), drawable.get_height())
-
-
-def strips(rectangle: Any) -> Iterator[Any]:
-    """The rectangle in strips of rows."""
-    from gi.repository import Gegl
-
-    for top in range(0, rectangle.height, STRIP):
-        rows = min(STRIP, rectangle.height - top)
-        yield Gegl.Rectangle.new(rectangle.x, rectangle.y + top, rectangle.width, rows)
-
-
-def kind_of(drawable: Gimp.Drawable) -> str:
-    """The kind of pixels that holds the drawable's without loss: a quarter of the memory for 8-bit
-    layers in sRGB."""
-    image = drawable.get_image()
-    small = image.get_precision() == Gimp.Precision.U8_NON_LINEAR
-    layer = isinstance(drawable, Gimp.Layer)  # a mask or channel is linear
-    return "u1" if small and layer and image.get_color_profile() is None else "f4"
-
-
-def read(drawable: Gimp.Drawable, rectangle: Any, alpha: bool = True) -> client.Pixels:
-    """A part of a drawable, for the worker."""
-    from gi.repository import Gegl
-
-    kind = kind_of(drawable) if alpha else "f4"
-    form = PIXELS[kind] if alpha else "R'G'B' float"
-    shape = (rectangle.height, rectangle.width, 4 if alpha else 3)
-    pixels = client.Pixels(shape, settings()["folder"], kind)
-    buffer, place = drawable.get_buffer(), 0
-    for strip in strips(rectangle):
-        data = buffer.get(strip, 1.0, form, Gegl.AbyssPolicy.CLAMP)
-        pixels.data[place : place + len(data)] = data
-        place += len(data)
-    return pixels
-
-
-def read_selection(drawable: Gimp.Drawable, rectangle: Any) -> client.Pixels | None:
-    """How far each pixel of that part of a drawable is selected; None where nothing is."""
-    from gi.repository import Gegl
-
-    image = drawable.get_image()
-    _found, left, top = drawable.get_offsets()
-    if Gimp.Selection.is_empty(image):
-        return None
-    buffer, place, some = image.get_selection().get_buffer(), 0, False
-    pixels = client.Pixels((rectangle.height, rectangle.width), settings()["folder"])
-    for strip in strips(rectangle):
-        there = Gegl.Rectangle.new(strip.x + left, strip.y + top, strip.width, strip.height)
-        data = bytes(buffer.get(there, 1.0, "Y float", Gegl.AbyssPolicy.NONE))
-        pixels.data[place : place + len(data)] = data
-        place += len(data)
-        some = some or data.count(0) < len(data)
-    if some:
-        return pixels
-    pixels.close()
-    return None
-
-
-def write(drawable: Gimp.Drawable, rectangle: Any, pixels: client.Pixels) -> None:
-    """Put the pixels into that part of a drawable, as far as the selection lets."""
-    shadow, place = drawable.get_shadow_buffer(), 0
-    for strip in strips(rectangle):
-        size = 4 * client.KINDS[pixels.kind] * strip.width * strip.height
-        shadow.set(strip, PIXELS[pixels.kind], bytes(pixels.data[place : place + size]))
-        place += size
-    shadow.flush()
-    drawable.merge_shadow(True)
-    drawable.update(rectangle.x, rectangle.y, rectangle.width, rectangle.height)
-
-
-def place_result(
-    image: Gimp.Image, drawable: Gimp.Drawable, area: Any, made: client.Pixels, how: str, name: str
-) -> None:
-    """Bring the result into the image."""
-    if how == "replace" or not isinstance(drawable, Gimp.Layer):
-        write(drawable, area, made)
-        return
-    layer = Gimp.Layer.new(
-        image,
-        name,
-        drawable.get_width(),
-        drawable.get_height(),
-        drawable.type_with_alpha(),
-        100.0,
-        Gimp.LayerMode.NORMAL,
-    )
-    _found, x, y = drawable.get_offsets()
-    layer.set_offsets(x, y)
-    parent = drawable.get_parent()
-    image.insert_layer(layer, parent, image.get_item_position(drawable))
-    if how == "masked-layer":
-        mask = layer.create_mask(Gimp.AddMaskType.SELECTION)
-        saved = None if Gimp.Selection.is_empty(image) else Gimp.Selection.save(image)
-        Gimp.Selection.none(image)
-        write(layer, area, made)
-        if saved is not None:
-            image.select_item(Gimp.ChannelOps.REPLACE, saved)
-            image.remove_channel(saved)
-            layer.add_mask(mask)
-    else:
-        write(layer, area, made)
-
-
-def describe_origin(image: Gimp.Image, record: str) -> None:
-    """Say in the image's metadata how it was made, as the files that the core writes do; GIMP
-    exports it as XMP. There is no introspection of tags without GExiv2, hence GIMP's own XML."""
-    kind = json.loads(record)["digital_source_type"]
-    tags = {"Xmp.iptcExt.DigitalSourceType": kind, "Xmp.triptych.Record": record}
-    known = image.get_metadata()
-    root = ElementTree.fromstring(known.serialize() if known is not None else "<metadata/>")
-    namespace = {"prefix": "triptych", "url": "urn:triptych:provenance:1/"}
-    for old in [one for one in root if one.get("name") in tags or one.attrib == namespace]:
-        root.remove(old)
-    for name, text in tags.items():
-        if namespace["prefix"] in name:
-            ElementTree.SubElement(root, "namespace", namespace)
-        ElementTree.SubElement(root, "tag", {"name": name}).text = text
-    # GIMP passes over a namespace that is written as an empty element.
-    text = ElementTree.tostring(root, "unicode", short_empty_elements=False)
-    image.set_metadata(Gimp.Metadata.deserialize(text))
-
-
 # ------------------------------------------------------------------------------------------ runs
 
 
@@ -327,7 +206,7 @@ def settings() -> dict[str, Any]:
 def start() -> client.Worker:
     """A worker, as the installer wrote down. The descriptions are kept if they are news."""
     worker = client.Worker(**settings())
-    if worker.tasks != described():
+    if filters(worker.tasks) != described():
         temporary = HERE / f"tasks.{os.getpid()}"
         try:
             temporary.write_text(json.dumps(worker.tasks), "utf-8")
@@ -349,12 +228,15 @@ def paint(
 
     Raises WorkerError, RunCancelled.
     """
+    import results
+    from gi.repository import Gegl
+
     how = config.get_property("result")
     if how == "replace":
         for drawable in drawables:
-            refuse_to_replace(drawable)
+            results.refuse_to_replace(drawable)
     opened: list[client.Pixels] = []
-    results: list[tuple[Gimp.Drawable, Any, client.Pixels]] = []
+    made_of: list[tuple[Gimp.Drawable, Any, client.Pixels]] = []
     record = None
     try:
         values = values_of(task, config, opened)
@@ -364,11 +246,9 @@ def paint(
                 raise client.WorkerError(
                     _("The selection lies outside of the layer: select a part of it.")
                 )
-            from gi.repository import Gegl
-
             area = Gegl.Rectangle.new(x, y, width, height)
             if filled(task):
-                area = bounds(drawable)
+                area = Gegl.Rectangle.new(0, 0, drawable.get_width(), drawable.get_height())
                 selection = read_selection(drawable, area)
                 if selection is None:
                     raise client.WorkerError(_("Select what is to be filled first."))
@@ -377,41 +257,90 @@ def paint(
             given = read(drawable, area)
             opened.append(given)
             run = worker.run(task["name"], values, given)
-            while not run.wait(POLL):
-                Gimp.progress_update((number + run.fraction) / len(drawables))
-            made = run.result()
+            made = awaited(run, number, len(drawables))
             if how == "replace" and made.data == given.data:
                 made.close()  # converting it back would round
             else:
-                results.append((drawable, area, made))
+                made_of.append((drawable, area, made))
                 record = run.record
             given.close()
-        if not results:
+        if not made_of:
             return
         name = layer_name(task, config)
         Gimp.progress_end()  # from here on it cannot be cancelled, which would leave half a layer
         image.undo_group_start()
         try:
-            for drawable, area, made in results:
-                place_result(image, drawable, area, made, how, name)
+            for drawable, area, made in made_of:
+                results.place_result(image, drawable, area, made, how, name)
             if record is not None:
-                describe_origin(image, record)
+                results.describe_origin(image, record)
         finally:
             image.undo_group_end()
     finally:
-        for pixels in (*opened, *(made for _, _, made in results)):
+        for pixels in (*opened, *(made for _, _, made in made_of)):
             pixels.close()
     Gimp.displays_flush()
 
 
-def refuse_to_replace(drawable: Gimp.Drawable) -> None:
-    """Raises WorkerError for what cannot be painted into."""
-    if drawable.is_group():
-        raise client.WorkerError(
-            _("A layer group cannot be painted into: choose a new layer as the result.")
-        )
-    if drawable.get_lock_content():
-        raise client.WorkerError(_("The layer's pixels are locked: unlock them first."))
+def resize(
+    worker: client.Worker,
+    task: dict[str, Any],
+    image: Gimp.Image,
+    drawables: list[Gimp.Drawable],
+    config: Any,
+) -> Gimp.Image:
+    """Do a task that changes the size, on one whole drawable, whatever is selected.
+
+    Gives the new image of what was scaled; what was extended grows in its own image, in one undo
+    step. Raises WorkerError, RunCancelled.
+    """
+    import results
+
+    if len(drawables) != 1:
+        raise client.WorkerError(_("This filter changes the size: choose one layer for it."))
+    (drawable,) = drawables
+    if task["origin"]:
+        results.refuse_to_extend(drawable)
+    opened: list[client.Pixels] = []
+    try:
+        values = values_of(task, config, opened)
+        opened.append(read(drawable))
+        run = worker.run(task["name"], values, opened[-1])
+        made = awaited(run)
+        opened.append(made)
+        Gimp.progress_end()  # as in `paint`
+        if task["factor"]:
+            image = results.enlarged(image, drawable, made, run.record)
+        else:
+            place = [values[name] for name in task["origin"]]
+            results.extend(image, drawable, made, *place, run.record)
+    finally:
+        for one in opened:
+            one.close()
+    Gimp.displays_flush()
+    return image
+
+
+def awaited(run: client.Run, number: int = 0, count: int = 1) -> client.Pixels:
+    """The result of a run, one of several, once it is there; GIMP shows how far it is."""
+    while not run.wait(POLL):
+        Gimp.progress_update((number + run.fraction) / count)
+    return run.result()
+
+
+def read(drawable: Gimp.Drawable, area: Any = None, alpha: bool = True) -> client.Pixels:
+    """A drawable, or a part of it, for the worker."""
+    import pixels
+
+    area = pixels.bounds(drawable) if area is None else area
+    return pixels.read(drawable, area, settings()["folder"], alpha)
+
+
+def read_selection(drawable: Gimp.Drawable, area: Any) -> client.Pixels | None:
+    """How far a part of a drawable is selected, for the worker; None where nothing is."""
+    import pixels
+
+    return pixels.read_selection(drawable, area, settings()["folder"])
 
 
 def layer_name(task: dict[str, Any], config: Any) -> str:
@@ -447,9 +376,10 @@ class Triptych(Gimp.PlugIn):
         task = next(one for one in described() if procedure_name(one) == name)
         procedure = Gimp.ImageProcedure.new(self, name, Gimp.PDBProcType.PLUGIN, self.run, task)
         procedure.set_image_types("*")
-        procedure.set_sensitivity_mask(
-            Gimp.ProcedureSensitivityMask.DRAWABLE | Gimp.ProcedureSensitivityMask.DRAWABLES
-        )
+        mask = Gimp.ProcedureSensitivityMask.DRAWABLE
+        if not resizes(task):
+            mask |= Gimp.ProcedureSensitivityMask.DRAWABLES
+        procedure.set_sensitivity_mask(mask)
         procedure.set_menu_label(nick(translated(task["label"]), set()) + "...")
         procedure.add_menu_path("<Image>/Filters/Triptych")
         procedure.set_documentation(translated(task["help"]), translated(task["help"]), name)
@@ -485,7 +415,15 @@ class Triptych(Gimp.PlugIn):
                     return procedure.new_return_values(status.CANCEL, GLib.Error())
             Gimp.progress_init(translated(task["label"]))
             with worker or start() as used:
-                paint(used, task, image, drawables, config)
+                if resizes(task):
+                    new = resize(used, task, image, drawables, config)
+                else:
+                    paint(used, task, image, drawables, config)
+            if task["factor"]:
+                if mode != Gimp.RunMode.NONINTERACTIVE:
+                    Gimp.Display.new(new)
+                done = GObject.Value(status, status.SUCCESS), GObject.Value(Gimp.Image, new)
+                return Gimp.ValueArray.new_from_values(list(done))
         except client.RunCancelled:
             return procedure.new_return_values(status.CANCEL, GLib.Error())
         except client.WorkerError as error:

@@ -84,6 +84,21 @@ def test_it_plays_answers_files_and_ends_with_ctrl_c(
     assert not [line for line in lines if "Traceback" in line or "mistake" in line]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise")
+@pytest.mark.parametrize("all_of_it", [False, True])
+def test_sigterm_ends_it_as_ctrl_c_does(
+    wild: Path, monkeypatch: pytest.MonkeyPatch, all_of_it: bool
+):
+    """To the process, or to its group with all that it started, as `timeout` sends it."""
+    monkeypatch.setenv("TRIPTYCH_USER_DATA", str(wild))
+    given = ["--no-display", "--osc-port", "0", "--mode", "loop", "--set", "melody/model=wild"]
+    with command(*given, start_new_session=True) as (process, lines):
+        wait_for(lambda: lines)
+        (os.killpg if all_of_it else os.kill)(process.pid, signal.SIGTERM)
+        assert process.wait(LONG) == 0
+    assert len(lines) == 1, lines
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no such terminal")
 def test_in_a_terminal_the_state_is_drawn(user: Path):
     import pty

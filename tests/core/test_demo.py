@@ -30,7 +30,7 @@ def test_the_page_shows_what_was_made(small: Path, capsys: pytest.CaptureFixture
     assert shown == {path.name for path in out.iterdir()} - {"index.html"} - scores
     assert shown >= {"photograph.jpg", "style-vangogh-starry-night.jpg", "styles.png"}
     assert shown >= {"dream.jpg", "small.png", "larger.png"}
-    assert shown >= {"scribbled.png", "filled.jpg", "extended.jpg"}
+    assert shown >= {"scribbled.png", "filled.jpg", "mask.png"}
     assert shown >= {"beat.png", "humanised.png", "drumified.png"}
     assert scores >= {"beat.mid", "humanised.mid", "drumified.mid"}
     assert scores >= {"tune.mid", "choir.mid", "trio.mid"}

@@ -3,6 +3,7 @@ import math
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -300,6 +301,17 @@ def test_one_pixel_doubles_and_rounding_errors_are_pictures() -> None:
     assert DARKEN.run(picture(1, 1)).made.shape == (1, 1, 3)
     result = DARKEN.run(picture().astype(np.float64) * 2.0000001, strength=0)
     assert result.made.dtype == np.float32 and result.made.max() == 1
+
+
+def test_a_task_says_how_it_changes_the_size() -> None:
+    counts = tuple(replace(COUNT, name=name, minimum=0) for name in ("left", "right", "top"))
+    task = Task("grow", "Grow", "Makes it larger.", darken, counts, origin=("left", "top"))
+    assert task.place({"left": 3, "right": 1}) == (3, 2)
+    assert DARKEN.place({}) is None
+    assert (task.describe()["origin"], task.describe()["factor"]) == (["left", "top"], "")
+    for wrong in ({"factor": "strength"}, {"origin": ("left", "middle")}):
+        with pytest.raises(ValueError, match="no whole number"):
+            replace(DARKEN, **wrong)
 
 
 def test_a_task_without_a_picture_needs_none() -> None:

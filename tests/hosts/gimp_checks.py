@@ -19,6 +19,7 @@ from gi.repository import Gegl, Gimp, Gio
 Gegl.init(None)
 WIDE, HIGH = 72, 56
 PIXELS = "R'G'B'A float"
+KNOWN = "<metadata><tag name='Exif.Image.Artist'>A. Painter</tag></metadata>"
 BASES = {
     "rgb": (Gimp.ImageBaseType.RGB, Gimp.ImageType.RGB_IMAGE, Gimp.ImageType.RGBA_IMAGE),
     "grey": (Gimp.ImageBaseType.GRAY, Gimp.ImageType.GRAY_IMAGE, Gimp.ImageType.GRAYA_IMAGE),
@@ -56,10 +57,9 @@ def picture(base="rgb", precision="u8", alpha=False, layers=1):
     return image
 
 
-def run(image, drawables, **values):
-    """The status and the message of the procedure of `task`, or of style transfer."""
-    name = values.pop("task", "style")
-    procedure = Gimp.get_pdb().lookup_procedure(f"plug-in-triptych-{name}")
+def run(image, drawables, task="style", **values):
+    """The status and the message of the task's procedure, and the image that it made, if any."""
+    procedure = Gimp.get_pdb().lookup_procedure(f"plug-in-triptych-{task}")
     config = procedure.create_config()
     config.set_property("run-mode", Gimp.RunMode.NONINTERACTIVE)
     config.set_property("image", image)
@@ -67,12 +67,30 @@ def run(image, drawables, **values):
     for name, value in values.items():
         config.set_property(name.replace("_", "-"), value)
     result = procedure.run(config)
-    return result.index(0), Gimp.get_pdb().get_last_error()
+    made = result.index(1) if result.length() > 1 else None
+    return result.index(0), Gimp.get_pdb().get_last_error(), made
 
 
 def works(image, drawables, **values):
-    status, error = run(image, drawables, **values)
+    status, error, made = run(image, drawables, **values)
     assert status == Gimp.PDBStatusType.SUCCESS, error
+    return made
+
+
+def fails(words, image, drawables, **values):
+    """It is refused in one sentence with these words, and nothing has changed."""
+    before = state(image)
+    status, error, _ = run(image, drawables, **values)
+    assert status == Gimp.PDBStatusType.EXECUTION_ERROR
+    assert words in error, error
+    assert "\n" not in error
+    assert state(image) == before
+
+
+def state(image):
+    """Sizes, places and pixels of an image and its layers."""
+    layers = [(one.get_name(), *one.get_offsets()[1:], raw(one)) for one in image.get_layers()]
+    return image.get_width(), image.get_height(), layers
 
 
 def raw(drawable):
@@ -226,15 +244,9 @@ def check_a_whole_group_and_a_locked_layer():
     image.reorder_item(layer, group, 0)
     works(image, [group])
     assert len(image.get_layers()) == 2
-    status, error = run(image, [group], result="replace")
-    assert status == Gimp.PDBStatusType.EXECUTION_ERROR
-    assert "group" in error
+    fails("group", image, [group], result="replace")
     layer.set_lock_content(True)
-    before = raw(layer)
-    status, error = run(image, [layer], result="replace")
-    assert status == Gimp.PDBStatusType.EXECUTION_ERROR
-    assert "locked" in error
-    assert raw(layer) == before
+    fails("locked", image, [layer], result="replace")
 
 
 def check_a_layer_mask_is_painted_into():
@@ -286,14 +298,8 @@ def check_a_layer_as_style():
 
 def check_a_file_that_is_no_picture():
     image = picture()
-    (layer,) = image.get_layers()
-    before = raw(layer)
-    status, error = run(image, [layer], style_file=Gio.File.new_for_path("/etc/hostname"))
-    assert status == Gimp.PDBStatusType.EXECUTION_ERROR
-    assert "hostname" in error, error
-    assert "\n" not in error
-    assert raw(layer) == before
-    assert len(image.get_layers()) == 1
+    file = Gio.File.new_for_path("/etc/hostname")
+    fails("hostname", image, image.get_layers(), style_file=file)
 
 
 def check_a_selection_beside_the_layer():
@@ -301,9 +307,7 @@ def check_a_selection_beside_the_layer():
     (layer,) = image.get_layers()
     layer.set_offsets(60, 0)
     image.select_rectangle(Gimp.ChannelOps.REPLACE, 0, 0, 10, 10)
-    status, error = run(image, [layer])
-    assert status == Gimp.PDBStatusType.EXECUTION_ERROR
-    assert "selection" in error
+    fails("selection", image, [layer])
 
 
 def check_colours_beyond_srgb_are_kept_where_nothing_is_painted():
@@ -345,10 +349,174 @@ def check_a_profile_of_the_image_is_respected():
     assert worst < 0.02, worst
 
 
+def levels(drawable, area=None):
+    """RGBA of a drawable or a part of it, 0..255 in a list."""
+    area = area or Gegl.Rectangle.new(0, 0, drawable.get_width(), drawable.get_height())
+    data = drawable.get_buffer().get(area, 1.0, "R'G'B'A u8", Gegl.AbyssPolicy.NONE)
+    return list(bytes(data))
+
+
+def upscaled(base, precision, alpha, scale):
+    """A new image of that many times the size and otherwise like the old one, which stays."""
+    image = picture(base, precision, alpha, layers=2)
+    image.set_resolution(240, 120)
+    image.set_metadata(Gimp.Metadata.deserialize(KNOWN))
+    if base == "rgb":
+        profile = Gimp.ColorProfile.new_rgb_adobe()
+        image.convert_color_profile(profile, Gimp.ColorRenderingIntent.PERCEPTUAL, False)
+    image.select_rectangle(Gimp.ChannelOps.REPLACE, 0, 0, 10, 10)  # which limits nothing
+    before = state(image)
+    made = works(image, image.get_layers()[1:], task="upscale", scale=scale)
+    assert state(image) == before
+    assert (made.get_width(), made.get_height()) == (scale * WIDE, scale * HIGH)
+    assert made.get_precision() == image.get_precision()
+    assert made.get_base_type() == image.get_base_type()
+    profiles = made.get_color_profile(), image.get_color_profile()
+    assert profiles[0].is_equal(profiles[1]) if base == "rgb" else profiles == (None, None)
+    assert made.get_resolution()[1:] == (240, 120)
+    assert Gimp.Selection.is_empty(made)
+    assert made.is_dirty()
+    told = made.get_metadata().serialize()
+    assert "A. Painter" in told
+    assert "upscale" in told
+    assert "upscale" not in image.get_metadata().serialize()
+    (layer,) = made.get_layers()
+    assert layer.has_alpha() == alpha
+    assert layer.get_name() == f"photo 0 x{scale}"
+    small = Gimp.Layer.new_from_drawable(layer, image)  # as large as it was, it is the old one
+    image.insert_layer(small, None, 0)
+    small.scale(WIDE, HIGH, False)
+    pairs = list(zip(levels(small), levels(image.get_layers()[2]), strict=True))
+    assert sum(abs(a - b) for a, b in pairs) / len(pairs) < 8, pairs[:20]
+    if alpha:
+        assert 0 < sum(a < 255 for a in levels(layer)[3::4]) < scale * WIDE * scale * HIGH
+    made.delete()
+
+
+def check_upscaling_rgb_with_a_profile():
+    upscaled("rgb", "u16", True, 3)
+
+
+def check_upscaling_grey():
+    upscaled("grey", "float", False, 2)
+
+
+def check_upscaling_8_bit_in_srgb_with_alpha():
+    image = picture(alpha=True)
+    made = works(image, image.get_layers(), task="upscale", scale=4)
+    assert (made.get_width(), made.get_height()) == (4 * WIDE, 4 * HIGH)
+    assert made.get_color_profile() is None
+    assert made.get_layers()[0].has_alpha()
+
+
+def check_upscaling_indexed_a_mask_and_a_group():
+    image = picture()
+    (layer,) = image.get_layers()
+    mask = layer.create_mask(Gimp.AddMaskType.WHITE)
+    layer.add_mask(mask)
+    made = works(image, [mask], task="upscale")
+    assert made.get_base_type() == Gimp.ImageBaseType.GRAY
+    assert set(levels(made.get_layers()[0])) == {255}
+    group = Gimp.GroupLayer.new(image, "group")
+    image.insert_layer(group, None, 0)
+    image.reorder_item(layer, group, 0)
+    made = works(image, [group], task="upscale")
+    assert made.get_layers()[0].get_name() == "group x2"
+    dither, palette = Gimp.ConvertDitherType.NONE, Gimp.ConvertPaletteType.GENERATE
+    image.convert_indexed(dither, palette, 16, False, False, "")
+    made = works(image, [layer], task="upscale")
+    assert made.get_base_type() == Gimp.ImageBaseType.RGB
+    assert made.get_width() == 2 * WIDE
+
+
+def check_an_upscaled_image_has_a_title_of_its_own():
+    image = picture()
+    folder = Path(os.environ.get("TRIPTYCH_OUT", "/tmp"))
+    image.set_file(Gio.File.new_for_path(str(folder / "bay at noon.xcf")))
+    (folder / "bay at noon x2.xcf").write_text("of the user's")
+    titles = []
+    for _ in range(2):
+        made = works(image, image.get_layers(), task="upscale", scale=2)
+        titles.append(Path(made.get_file().get_path()).name)
+    assert titles == ["bay at noon x2 (2).xcf", "bay at noon x2 (3).xcf"]
+    (folder / "bay at noon x2.xcf").unlink()
+
+
+def check_tasks_that_resize_take_one_layer():
+    image = picture(layers=2)
+    fails("choose one layer", image, image.get_layers(), task="upscale")
+    fails("choose one layer", image, image.get_layers(), task="extend", left=8)
+    arguments = Gimp.get_pdb().lookup_procedure("plug-in-triptych-upscale").get_arguments()
+    assert {"scale", "model"} <= {one.name for one in arguments}
+    assert "result" not in {one.name for one in arguments}
+
+
+def extended(base, precision, alpha):
+    """Canvas and layer grow; what was there lies where it lay, to the last bit."""
+    image = picture(base, precision, alpha, layers=2)
+    image.add_vguide(20)
+    image.select_rectangle(Gimp.ChannelOps.REPLACE, 5, 5, 10, 10)  # which limits nothing
+    top, below = image.get_layers()
+    before, other, size = raw(top), raw(below), raw(top)[1]
+    works(image, [top], task="extend", left=16, top=8, right=4)
+    assert (image.get_width(), image.get_height()) == (WIDE + 20, HIGH + 8)
+    assert (top.get_width(), top.get_height()) == (WIDE + 20, HIGH + 8)
+    assert [one.get_id() for one in image.get_layers()] == [top.get_id(), below.get_id()]
+    assert top.get_offsets()[1:] == (4, -2)
+    assert below.get_offsets()[1:] == (3 + 16, -2 + 8)
+    assert raw(below) == other
+    assert image.get_guide_position(image.find_next_guide(0)) == 36
+    found, *box = Gimp.Selection.bounds(image)[1:]
+    assert (found, *box) == (True, 21, 13, 31, 23)
+    after, wide = raw(top)[0], (WIDE + 20) * size
+    kept = [after[(8 + y) * wide + 16 * size :][: WIDE * size] for y in range(HIGH)]
+    assert b"".join(kept) == before[0]
+    pixels = levels(top)
+    border = [pixels[4 * x : 4 * x + 4] for x in range(8 * (WIDE + 20))]  # the rows above
+    assert {one[3] for one in border} == {255}
+    assert len({tuple(one) for one in border}) > 20  # painted, not filled
+    assert "extend" in image.get_metadata().serialize()
+
+
+def check_extending_8_bit():
+    extended("rgb", "u8", False)
+
+
+def check_extending_16_bit_alpha():
+    extended("rgb", "u16", True)
+
+
+def check_extending_grey_float():
+    extended("grey", "float", True)
+
+
+def check_what_is_added_shows_through_a_layer_mask():
+    image = picture()
+    (layer,) = image.get_layers()
+    mask = layer.create_mask(Gimp.AddMaskType.BLACK)
+    layer.add_mask(mask)
+    fails("Only a layer", image, [mask], task="extend", left=8)
+    works(image, [layer], task="extend", left=8)
+    rows = levels(mask)
+    assert mask.get_width() == WIDE + 8
+    assert rows[0] == rows[4 * 7] == 255
+    assert rows[4 * 8] == 0
+
+
+def check_what_cannot_be_extended():
+    image = picture()
+    (layer,) = image.get_layers()
+    fails("nothing is to be added", image, [layer], task="extend")
+    layer.set_lock_content(True)
+    fails("locked", image, [layer], task="extend", right=8)
+    group = Gimp.GroupLayer.new(image, "group")
+    image.insert_layer(group, None, 0)
+    fails("Only a layer", image, [group], task="extend", right=8)
+
+
 def check_the_image_says_how_it_was_made():
     image = picture()
-    known = "<metadata><tag name='Exif.Image.Artist'>A. Painter</tag></metadata>"
-    image.set_metadata(Gimp.Metadata.deserialize(known))
+    image.set_metadata(Gimp.Metadata.deserialize(KNOWN))
     works(image, image.get_layers(), style="klimt-kiss", seed=7)
     works(image, image.get_layers()[:1], style="munch-scream", seed=8)
     told = image.get_metadata().serialize()
@@ -388,7 +556,7 @@ def check_a_worker_that_is_killed_at_work():
     )
     image.insert_layer(layer, None, 0)
     layer.fill(Gimp.FillType.WHITE)
-    before, files, old = raw(layer), shared(), workers()
+    files, old = shared(), workers()
 
     def kill():
         while not (new := workers() - old):
@@ -401,12 +569,8 @@ def check_a_worker_that_is_killed_at_work():
 
     killer = threading.Thread(target=kill)
     killer.start()
-    status, error = run(image, [layer], result="replace")
+    fails("worker stopped", image, [layer], result="replace")
     killer.join()
-    assert status == Gimp.PDBStatusType.EXECUTION_ERROR
-    assert "worker stopped" in error, error
-    assert raw(layer) == before
-    assert len(image.get_layers()) == 1
     assert shared() == files
     small = picture()
     works(small, small.get_layers())  # and GIMP and the plug-in live on
@@ -427,21 +591,14 @@ def another_worker(*command):
 def refused(words, *command):
     """The one sentence that a worker of this kind gets."""
     image = picture()
-    before = raw(image.get_layers()[0])
     with another_worker(*command):
-        status, error = run(image, image.get_layers(), result="replace")
-    assert status == Gimp.PDBStatusType.EXECUTION_ERROR
-    assert words in error, error
-    assert "\n" not in error
-    assert raw(image.get_layers()[0]) == before
+        fails(words, image, image.get_layers(), result="replace")
 
 
 def check_the_selection_is_filled():
     image = picture(alpha=True)
     (layer,) = image.get_layers()
-    status, error = run(image, [layer], task="inpaint", result="replace")
-    assert status != Gimp.PDBStatusType.SUCCESS
-    assert "Select what is to be filled" in error, error
+    fails("Select what is to be filled", image, [layer], task="inpaint", result="replace")
     image.select_rectangle(Gimp.ChannelOps.REPLACE, 20, 12, 24, 20)
     mask = selected(image, layer)
     before, size = raw(layer)

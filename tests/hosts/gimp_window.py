@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-DIALOG = "^Style transfer$"
+STYLE = "Style transfer"
 CANVAS = (600, 125)  # on the screen: of the image's window, above the image
 
 
@@ -52,22 +52,22 @@ class Window:
         """Click what shows by that name."""
         self.click(*middle(self.found(window, role, name)["box"]))
 
-    def open_menu(self) -> Any:
-        """Open Filters > Triptych; the entry of style transfer."""
+    def open_menu(self, task: str = STYLE) -> Any:
+        """Open Filters > Triptych; the entry of a task."""
         self.press("GIMP$", "menu", "^Filters$")
         self.point(*middle(self.found("GIMP$", "menu", "^Triptych$")["box"]))
-        return self.found("GIMP$", "menu item", "^Style transfer")
+        return self.found("GIMP$", "menu item", f"^{task}")
 
-    def open_dialog(self) -> list[int]:
-        """Open the dialog of style transfer; where on the screen its preview is."""
-        self.click(*middle(self.open_menu()["box"]))
-        self.found(DIALOG, "button", "^OK$")
-        return list(self.found(DIALOG, "icon", "^Preview$")["box"])
+    def open_dialog(self, task: str = STYLE) -> list[int]:
+        """Open the dialog of a task; where on the screen its preview is."""
+        self.click(*middle(self.open_menu(task)["box"]))
+        self.found(f"^{task}$", "button", "^OK$")
+        return list(self.found(f"^{task}$", "icon", "^Preview$")["box"])
 
-    def set(self, label: str, value: str) -> None:
-        """Write into the field beside that label of the dialog."""
-        _, y = middle(self.found(DIALOG, "label", f"^{label}$")["box"])
-        fields = (one["box"] for one in self.seen(DIALOG, "spin button", ""))
+    def set(self, label: str, value: str, task: str = STYLE) -> None:
+        """Write into the field beside that label of a task's dialog."""
+        _, y = middle(self.found(f"^{task}$", "label", f"^{label}$")["box"])
+        fields = (one["box"] for one in self.seen(f"^{task}$", "spin button", ""))
         left, top, _, height = next(b for b in fields if b[1] <= y <= b[1] + b[3])
         self.click(left + 12, top + height // 2)
         self.key("ctrl+a")
@@ -76,7 +76,7 @@ class Window:
 
     def pick(self, number: int) -> None:
         """Click a thumbnail of the dialog."""
-        self.click(*middle(self.seen(DIALOG, "icon", "^$")[number]["box"]))
+        self.click(*middle(self.seen(f"^{STYLE}$", "icon", "^$")[number]["box"]))
 
     def undo(self) -> None:
         """Press Ctrl+Z once, with the keys going to the image."""

@@ -2,12 +2,14 @@
 
 import json
 import re
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 CHECKS = Path(__file__).with_name("gimp_checks.py")
+IMAGES = "value = [one.get_id() for one in Gimp.get_images()]"
 NAMES = re.findall(r"^def check_(\w+)", CHECKS.read_text(), re.MULTILINE)
 
 
@@ -39,6 +41,42 @@ def test_from_script_fu(gimp: Any, tmp_path: Path):
     """
     said = gimp.batch("plug-in-script-fu-eval", " ".join(code.split()))
     assert target.is_file(), said
+
+
+def test_an_extended_canvas_is_undone_at_once(gimp: Any, window: Any):
+    image = window.gimp("value = painted(60, 40)")
+    before = window.state(image)
+    window.gimp(
+        f"""image = Gimp.Image.get_by_id({image})
+one = Gimp.get_pdb().lookup_procedure("plug-in-triptych-extend").create_config()
+for name, given in (("image", image), ("left", 16), ("bottom", 8)):
+    one.set_property(name, given)
+one.set_property("run-mode", Gimp.RunMode.NONINTERACTIVE)
+one.set_core_object_array("drawables", image.get_layers())
+Gimp.get_pdb().lookup_procedure("plug-in-triptych-extend").run(one)"""
+    )
+    assert window.state(image)[:2] == [76, 48]
+    window.undo()
+    end = time.monotonic() + 30
+    while window.state(image) != before:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def test_upscaling_opens_a_window_of_its_own(gimp: Any, window: Any):
+    image = window.gimp("value = painted(60, 40)")
+    before, known = window.state(image), window.gimp(IMAGES)
+    window.open_dialog("Upscale")
+    window.set("Scale", "3", "Upscale")
+    window.found("^Upscale$", "label", "^180 × 120 px$")
+    window.press("^Upscale$", "button", "^OK$")
+    end = time.monotonic() + 60
+    while len(window.gimp(IMAGES)) == len(known):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    (new,) = set(window.gimp(IMAGES)) - set(known)
+    assert window.state(new)[:2] == [180, 120]
+    assert window.state(image) == before
 
 
 def test_in_chinese(gimp: Any, tmp_path: Path):

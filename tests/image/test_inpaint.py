@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from triptych.engine import Engine, Job
 from triptych.errors import Cancelled, UserError
 from triptych.image.inpaint import EXTEND, INPAINT, grown, reach
-from triptych.training.image.inpaint import InpaintRecipe, InpaintSettings
+from triptych.training.image.inpaint import ExtendRecipe, InpaintRecipe, InpaintSettings
 from triptych.training.image.inpaint_net import InpaintNet
 from triptych.training.loop import Run
 
@@ -24,12 +24,18 @@ class _Small(InpaintRecipe):
         return []
 
 
+class _Beyond(ExtendRecipe):
+    def sources(self) -> list[Any]:
+        return []
+
+
 @pytest.fixture(scope="module", autouse=True)
 def user(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("user")
     torch.manual_seed(0)
-    recipe = _Small(InpaintSettings("wild"))
-    recipe.export({"net": InpaintNet(8, 16)}, Run(folder / "run"), folder / "bundles" / "wild")
+    for recipe in (_Small(InpaintSettings("wild")), _Beyond(InpaintSettings("beyond"))):
+        target = folder / "bundles" / recipe.settings.name
+        recipe.export({"net": InpaintNet(8, 16)}, Run(folder / "run"), target)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRIPTYCH_USER_DATA", str(folder))
         yield folder
@@ -106,9 +112,9 @@ def test_a_canvas_is_extended(left: int, right: int, top: int, bottom: int):
     sides: dict[str, Any] = {"left": left, "right": right, "top": top, "bottom": bottom}
     if not any(sides.values()):
         with pytest.raises(UserError, match="nothing is to be added"):
-            EXTEND.run(before, model="wild", engine=ENGINE, **sides)
+            EXTEND.run(before, model="beyond", engine=ENGINE, **sides)
         return
-    made = EXTEND.run(before, model="wild", engine=ENGINE, **sides).made
+    made = EXTEND.run(before, model="beyond", engine=ENGINE, **sides).made
     assert made.shape == (40 + top, 50 + left + right, 3)
     assert np.array_equal(made[top:, left : left + 50], before)
 
@@ -157,3 +163,19 @@ def test_it_is_a_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     made, before = load(tmp_path / "out.png").pixels, load(tmp_path / "in.png").pixels
     assert np.array_equal(made[mask[..., 0] == 0], before[mask[..., 0] == 0])
     assert not np.array_equal(made, before)
+
+
+def test_a_cut_out_is_extended_with_its_transparency(tmp_path: Path):
+    from triptych import cli
+    from triptych.image.picture import Picture, load, save
+
+    alpha = np.ones((40, 50), np.float32)
+    alpha[10:20, 10:30] = 0
+    save(Picture(picture(40, 50), alpha), tmp_path / "in.png")
+    words = ["extend", str(tmp_path / "in.png"), "-o", str(tmp_path / "out.png")]
+    assert cli.main([*words, "--left", "8", "--bottom", "5", "--model", "wild"]) == 0
+    made = load(tmp_path / "out.png").alpha
+    assert made is not None
+    assert np.array_equal(made[:40, 8:], alpha)
+    assert made.shape == (45, 58)
+    assert (made[40:] == 1).all() and (made[:, :8] == 1).all()

@@ -304,6 +304,10 @@ def test_with_pixels_keeps_the_rest() -> None:
     assert fitting.alpha is not None
     assert fitting.alpha.shape == (8, 10)
     assert picture.with_size_of(picture.pixels).alpha is picture.alpha
+    extended = picture.with_size_of(np.zeros((8, 10, 3), np.float32), (3, 2)).alpha
+    assert extended is not None and picture.alpha is not None
+    assert np.array_equal(extended[2:6, 3:8], picture.alpha)
+    assert extended.sum() == pytest.approx(80 - 20 + picture.alpha.sum())
     with pytest.raises(ValueError, match="H x W x 3"):
         picture.with_pixels(np.zeros((4, 5), np.float32))
 

@@ -128,6 +128,18 @@ def test_seeds_repeat_and_differ() -> None:
     assert len({rows(seed) for seed in range(4)}) == 4
 
 
+def test_bars_after_the_end_are_not_written_and_that_is_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    long = made(INFILL, piece(), first_bar=5, bars=2)
+    assert not caplog.records
+    longer = made(INFILL, piece(), first_bar=5, bars=7)
+    assert [r.getMessage() for r in caplog.records] == [
+        "the score ends with bar 6: bars after it are not written"
+    ]
+    assert str(longer.tracks[0].notes) == str(long.tracks[0].notes)
+
+
 @pytest.mark.parametrize(
     ("task", "given_", "values", "said"),
     [

@@ -233,7 +233,11 @@ def test_a_tapped_drum_track_is_replaced_and_others_stay() -> None:
 @settings(max_examples=15)
 def test_add_drums_keeps_what_is_there(rows: Any, **values: Any) -> None:
     given = Score((Track(notes(rows), drums=True),))
-    made = played(ADD_DRUMS, given, add="snare", **values)
+    try:
+        made = played(ADD_DRUMS, given, add="snare", **values)
+    except UserError as error:
+        assert "add nothing" in str(error)
+        return
     assert np.array_equal(made.tracks[0].notes, given.tracks[0].notes)
     assert set(made.tracks[1].notes["pitch"].tolist()) <= {38}
 
@@ -250,6 +254,12 @@ def test_hats_alone_get_a_kick_and_a_snare() -> None:
     with pytest.raises(UserError, match="missing"):
         whole = [(0, 0.1, pitch, 90) for pitch in PITCHES]
         played(ADD_DRUMS, Score((Track(notes(whole), drums=True),)))
+
+
+def test_nothing_to_add_is_said() -> None:
+    whole = rock(4)
+    with pytest.raises(UserError, match="would add nothing to these drums"):
+        played(ADD_DRUMS, whole, add="toms", density=-1, creativity=0)
 
 
 def test_every_task_can_be_cancelled() -> None:

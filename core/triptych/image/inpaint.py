@@ -74,7 +74,7 @@ def extend(
     tile: int,
 ) -> Result:
     """The picture with that many px more on each side; see EXTEND."""
-    network = bundle.get_bundle(model, "inpaint")
+    network = bundle.get_bundle(model, "extend")
     if not (left or right or top or bottom):
         raise UserError("nothing is to be added: give left, right, top or bottom.")
     whole = np.pad(picture, ((top, bottom), (left, right), (0, 0)), constant_values=0.5)
@@ -200,21 +200,18 @@ def _plain(picture: Floats, factor: int) -> Floats:
     return resized(small, picture.shape[:2], "BILINEAR")
 
 
-def models() -> list[Choice]:
-    """The models as choices, the one that ships first."""
-    return [Choice(b.listed, b.card.title, b.card.notes) for b in bundle.find_bundles("inpaint")]
+def _model(task: str) -> Parameter:
+    """Which of the models for a task, the one that ships first."""
+
+    def models() -> list[Choice]:
+        return [Choice(b.listed, b.card.title, b.card.notes) for b in bundle.find_bundles(task)]
+
+    help = "The network that does it."
+    return Parameter(
+        "model", "Model", "choice", task, help, choices=models, noun="model", advanced=True
+    )
 
 
-_MODEL = Parameter(
-    "model",
-    "Model",
-    "choice",
-    "inpaint",
-    "The network that does it.",
-    choices=models,
-    noun="model",
-    advanced=True,
-)
 _TILE = Parameter(
     "tile",
     "Tile",
@@ -264,7 +261,7 @@ INPAINT = Task(
             step=1.0,
             unit="px",
         ),
-        _MODEL,
+        _model("inpaint"),
         _TILE,
     ),
 )
@@ -273,14 +270,14 @@ EXTEND = Task(
     label="Extend the canvas",
     help="Make the canvas larger, and paint on what the picture shows.",
     function=extend,
-    model="inpaint",
-    resizes=True,
+    model="extend",
+    origin=("left", "top"),
     parameters=(
         _side("left", "How much is added on the left."),
         _side("right", "How much is added on the right."),
         _side("top", "How much is added at the top."),
         _side("bottom", "How much is added at the bottom."),
-        _MODEL,
+        _model("extend"),
         _TILE,
     ),
 )

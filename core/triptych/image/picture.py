@@ -110,17 +110,25 @@ class Picture:
             exif = _exif_block(told, pixels.shape[1], pixels.shape[0])
         return replace(self, pixels=pixels, alpha=alpha, exif=exif, source=None)
 
-    def with_size_of(self, pixels: Floats) -> Picture:
-        """This picture with other pixels, of any size: the alpha is enlarged or reduced to fit."""
+    def with_size_of(self, pixels: Floats, place: tuple[int, int] | None = None) -> Picture:
+        """This picture with other pixels, of any size; see `fitted` for the alpha and `place`."""
         height, width = pixels.shape[:2]
         if self.alpha is None or self.alpha.shape == (height, width):
             return self.with_pixels(pixels)
-        return self.with_pixels(pixels, fitted(self.alpha, height, width))
+        return self.with_pixels(pixels, fitted(self.alpha, height, width, place))
 
 
-def fitted(alpha: Floats, height: int, width: int) -> Floats:
-    """An alpha at another size (bicubic): height x width float32, 0..1."""
-    return resized(alpha[..., None], (height, width), "BICUBIC")[..., 0]
+def fitted(alpha: Floats, height: int, width: int, place: tuple[int, int] | None = None) -> Floats:
+    """An alpha at another size: height x width float32, 0..1.
+
+    It is scaled (bicubic), or put at `place` (column, row) with all that is around it opaque.
+    """
+    if place is None:
+        return resized(alpha[..., None], (height, width), "BICUBIC")[..., 0]
+    (left, top), (high, wide) = place, alpha.shape
+    made = np.ones((height, width), np.float32)
+    made[top : top + high, left : left + wide] = alpha
+    return made
 
 
 def load(path: str | os.PathLike[str]) -> Picture:

@@ -59,7 +59,7 @@ TASK = Task(
     help="Make a picture 2, 3 or 4 times larger, with sharper edges than interpolation gives.",
     function=upscale,
     model="upscale",
-    resizes=True,
+    factor="scale",
     parameters=(
         Parameter(
             "scale",

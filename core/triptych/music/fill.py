@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,6 +22,8 @@ from triptych.music.melody import SHARED, told, wishes
 from triptych.music.score import Score, Track
 from triptych.music.theory import Key, parse_key
 from triptych.task import Choice, Parameter, Result, Task
+
+log = logging.getLogger("triptych")
 
 _SPAN = 4  # bars that are written at a time where all is to be written
 _FOUR = {"chorale": 52, "hymn": 0}  # programs: choir and, as hymnals are played, piano
@@ -55,7 +58,9 @@ def infill(given: Score, job: Job, engine: Engine, **values: Any) -> Result:
     first, count = values["first_bar"] - 1, values["bars"]
     if first >= len(starts) - 1:
         raise UserError(f"the score has {len(starts) - 1} bars: first_bar must be one of them.")
-    count = min(count, len(starts) - 1 - first)
+    if first + count > len(starts) - 1:
+        count = len(starts) - 1 - first
+        log.warning(f"the score ends with bar {len(starts) - 1}: bars after it are not written")
     parts = events.parts_of(given.tracks)
     low, high = float(starts[first]), float(starts[first + count])
     kept = [

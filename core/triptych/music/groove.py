@@ -119,6 +119,11 @@ def add_drums(given: Score, job: Job, engine: Engine, **values: Any) -> Result:
     told = dataclasses.replace(known, hits=np.ones_like(known.hits), feel=grid.hits)
     made = model.feel(more, told, values["creativity"] / 2, rng, job.part(0.7, 1))
     added = dataclasses.replace(made, hits=made.hits * allowed)
+    if not added.hits.any():
+        raise UserError(
+            "a drummer would add nothing to these drums: say with add which piece to play more, or "
+            "raise density."
+        )
     tracks = [*given.tracks, Track(_notes(added), "More drums", drums=True)]
     return _result(given, tracks, model)
 

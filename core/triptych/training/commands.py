@@ -26,6 +26,7 @@ RECIPES = {
     "perceptual": "triptych.training.image.distillation:PerceptualRecipe",
     "style": "triptych.training.image.style:StyleRecipe",
     "inpaint": "triptych.training.image.inpaint:InpaintRecipe",
+    "extend": "triptych.training.image.inpaint:ExtendRecipe",
     "restore": "triptych.training.image.restore:RestoreRecipe",
     "upscale": "triptych.training.image.upscale:UpscaleRecipe",
     "own-style": "triptych.training.image.own_style:OwnStyleRecipe",

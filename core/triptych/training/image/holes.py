@@ -52,21 +52,31 @@ def scratches(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def patches(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
-    """One to three boxes, ellipses or a strip at an edge, H x W booleans."""
+    """One to three boxes or ellipses, or what extends a picture, H x W booleans."""
     canvas = Image.new("1", (width, height))
     draw = ImageDraw.Draw(canvas)
-    if rng.random() < 0.3:  # what extends a picture
-        made = np.zeros((height, width), bool)
-        part = rng.uniform(0.08, 0.3)
-        made[:, : max(1, round(part * width))] = True
-        turned = np.rot90(made, int(rng.integers(4))) if height == width else made[:, ::-1]
-        return np.ascontiguousarray(turned)
+    if rng.random() < 0.3:
+        return edges(height, width, rng)
     for _ in range(int(rng.integers(1, 4))):
         w, h = rng.uniform(0.08, 0.4, 2) * (width, height)
         x, y = rng.uniform(-0.2 * w, width - 0.8 * w), rng.uniform(-0.2 * h, height - 0.8 * h)
         shape = draw.rectangle if rng.random() < 0.5 else draw.ellipse
         shape((x, y, x + w, y + h), 1)
     return np.array(canvas)
+
+
+def edges(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+    """What extends a picture: a strip at one side, or at two that meet, H x W booleans."""
+    made = np.zeros((height, width), bool)
+    for side in rng.permutation(4)[: 1 + int(rng.random() < 0.3)]:
+        part = rng.uniform(0.08, 0.3)
+        if side < 2:
+            strip = made if side else made[:, ::-1]
+            strip[:, : max(1, round(part * width))] = True
+        else:
+            strip = made if side == 2 else made[::-1]
+            strip[: max(1, round(part * height))] = True
+    return made
 
 
 def any_hole(height: int, width: int, rng: np.random.Generator, most: float = 0.5) -> np.ndarray:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from triptych import bundle
 from triptych.training import data, export
 from triptych.training.image import sets
-from triptych.training.image.holes import any_hole
+from triptych.training.image.holes import any_hole, edges
 from triptych.training.image.inpaint_net import STRIDE, InpaintNet
 from triptych.training.image.patch_critic import PatchCritic, hinge, score
 from triptych.training.image.perceptual import SqueezeNet, Taps
@@ -53,6 +53,8 @@ class InpaintRecipe(Recipe):
     """
 
     name = "inpaint"
+    title = "What could stand in a hole"
+    notes = "Fills holes in photographs and paintings."
 
     def __init__(self, settings: InpaintSettings | None = None) -> None:
         self.settings = settings or InpaintSettings()
@@ -97,7 +99,7 @@ class InpaintRecipe(Recipe):
             painted = rng.random() < self.settings.paintings
             group = self.paintings if painted else self.photographs
             pictures.append(as_tensor(any_crop(group[int(rng.integers(len(group)))], size, rng)))
-            holes.append(torch.from_numpy(any_hole(size, size, rng))[None, None].float())
+            holes.append(torch.from_numpy(self.hole(size, rng))[None, None].float())
             guessed.append(float(rng.random() < self.settings.guessed))
             drawn = rng.standard_normal((3, size // COARSE, size // COARSE), np.float32)
             noise.append(torch.from_numpy(drawn))
@@ -106,6 +108,10 @@ class InpaintRecipe(Recipe):
         like = torch.channels_last
         given = truth * (1 - hole) + hole * (0.5 + told * (guess(truth, torch.stack(noise)) - 0.5))
         return tuple(t.to(device, memory_format=like) for t in (given, hole, told, truth))
+
+    def hole(self, size: int, rng: np.random.Generator) -> np.ndarray:
+        """What is to be filled of a crop, size x size booleans."""
+        return any_hole(size, size, rng)
 
     def loss(
         self, part: str, modules: Mapping[str, nn.Module], batch: Any, progress: float
@@ -148,7 +154,7 @@ class InpaintRecipe(Recipe):
             rng = np.random.default_rng((7, place))
             group = self.paintings if place % 3 == 2 else self.photographs
             truth = as_tensor(any_crop(group[(place * 37) % len(group)], size, rng)).to(device)
-            hole = torch.from_numpy(any_hole(size, size, rng))[None, None].float().to(device)
+            hole = torch.from_numpy(self.hole(size, rng))[None, None].float().to(device)
             given = truth * (1 - hole) + 0.5 * hole
             made = given + hole * (net(given, hole, torch.zeros_like(hole)) - given)
             for row, picture in enumerate((given, made)):
@@ -160,18 +166,32 @@ class InpaintRecipe(Recipe):
         card = bundle.Card(
             name=self.settings.name,
             version="1.0.0",
-            task="inpaint",
-            title="What could stand in a hole",
+            task=self.name,
+            title=self.title,
             licence="Apache-2.0",
             graphs={},
             authors=["The Triptych developers"],
-            notes="Fills holes in photographs and paintings, and extends them.",
+            notes=self.notes,
             created=export.today(),
             data=export.ledger(self.sources()),
             recipe=export.made_by(self, dataclasses.asdict(self.settings), run),
             extra={"multiple": STRIDE, "overlap": OVERLAP, "coarse": COARSE},
         )
         return export.write_bundle(folder, card, {"fill": graph(net)}, {})
+
+
+class ExtendRecipe(InpaintRecipe):
+    """The same beyond the edges: all holes are strips at one or two sides of a crop."""
+
+    name = "extend"
+    title = "What could lie beyond the edges"
+    notes = "Extends photographs and paintings."
+
+    def __init__(self, settings: InpaintSettings | None = None) -> None:
+        super().__init__(settings or InpaintSettings(name="extend"))
+
+    def hole(self, size: int, rng: np.random.Generator) -> np.ndarray:
+        return edges(size, size, rng)
 
 
 def guess(pictures: Tensor, noise: Tensor) -> Tensor:
