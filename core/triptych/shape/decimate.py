@@ -32,6 +32,7 @@ def decimated(vertices: Array, faces: Array, count: int, job: Job) -> tuple[Arra
     places = vertices.astype(np.float64)
     quadrics = _quadrics(places, faces)
     failed = np.zeros(0, np.int64)
+    rng = np.random.default_rng(0)
     idle = 0
     while len(faces) > goal and idle < 4:
         job.progress((begun - len(faces)) / (begun - goal))
@@ -42,11 +43,12 @@ def decimated(vertices: Array, faces: Array, count: int, job: Job) -> tuple[Arra
         if not len(edges):
             failed, idle = failed[:0], idle + 1
             continue
-        targets, cost = _best(places, quadrics, edges)
+        cost = _cost(places, quadrics, edges, rng)
         chosen = _apart(edges, cost, starts, stops, len(places))
         most = (len(faces) - goal + 1) // 2
         chosen = chosen[np.argsort(cost[chosen], kind="stable")[:most]]
-        sound = _allowed(places, faces, edges[chosen], targets[chosen], starts, stops)
+        targets = _best(places, quadrics, edges[chosen])
+        sound = _allowed(places, faces, edges[chosen], targets, starts, stops)
         failed = np.concatenate([failed, edges[chosen[~sound]] @ (len(places), 1)])
         chosen = chosen[sound]
         if not len(chosen):
@@ -55,7 +57,7 @@ def decimated(vertices: Array, faces: Array, count: int, job: Job) -> tuple[Arra
             continue
         idle = 0
         kept, gone = edges[chosen].T
-        places[kept] = targets[chosen]
+        places[kept] = targets[sound]
         quadrics[kept] += quadrics[gone]
         into = np.arange(len(places))
         into[gone] = kept
@@ -66,31 +68,49 @@ def decimated(vertices: Array, faces: Array, count: int, job: Job) -> tuple[Arra
 
 
 def _quadrics(places: Array, faces: Array) -> Array:
-    """For each vertex the sum over its faces of area * (n, d)(n, d)^T: N x 4 x 4."""
+    """For each vertex, the squared distance to its faces' planes by area, as a polynomial.
+
+    N x 10: of xx, xy, xz, yy, yz, zz, x, y, z and 1.
+    """
     size, normals = areas(places, faces)
-    planes = np.concatenate([normals, -(normals * places[faces[:, 0]]).sum(1)[:, None]], 1)
-    each = size[:, None, None] * planes[:, :, None] * planes[:, None]
-    flat = np.repeat(each.reshape(len(faces), 16), 3, 0)
-    made = np.stack([np.bincount(faces.ravel(), w, len(places)) for w in flat.T], 1)
-    return made.reshape(-1, 4, 4)
+    height = -(normals * places[faces[:, 0]]).sum(1)
+    p, q, r = normals.T
+    terms = (p * p, 2 * p * q, 2 * p * r, q * q, 2 * q * r, r * r)
+    terms += (2 * height * p, 2 * height * q, 2 * height * r, height * height)
+    corners = faces.ravel()
+    return np.stack([np.bincount(corners, np.repeat(size * t, 3), len(places)) for t in terms], 1)
 
 
-def _best(places: Array, quadrics: Array, edges: Array) -> tuple[Array, Array]:
-    """Where each edge's two vertices are best drawn together, and what that costs."""
+def _cost(places: Array, quadrics: Array, edges: Array, rng: np.random.Generator) -> Array:
+    """What it costs to draw each edge's vertices together, at one of them or in their middle."""
+    quadric = quadrics[edges[:, 0]] + quadrics[edges[:, 1]]
+    a, b = places[edges[:, 0]], places[edges[:, 1]]
+    least = np.full(len(edges), np.inf)
+    for place in (a, b, (a + b) / 2):
+        x, y, z = place.T
+        terms = np.stack([x * x, x * y, x * z, y * y, y * z, z * z, x, y, z, np.ones(len(x))], 1)
+        least = np.minimum(least, (quadric * terms).sum(1))
+    # Where all is flat short edges go first, for triangles of good shape, and in no order: so that
+    # many are the cheapest of those around them.
+    length = ((a - b) ** 2).sum(1)
+    return np.maximum(least, 0) + 1e-6 * length**2 * rng.uniform(0.5, 2, len(edges))
+
+
+def _best(places: Array, quadrics: Array, edges: Array) -> Array:
+    """Where each edge's two vertices are best drawn together: E x 3."""
     a, b = edges.T
     quadric = quadrics[a] + quadrics[b]
     middle = (places[a] + places[b]) / 2
-    sides = quadric[:, :3, :3]
-    pull = _PULL * np.trace(sides, axis1=1, axis2=2)[:, None] + 1e-20
-    slope = np.einsum("eij,ej->ei", sides, middle) + quadric[:, :3, 3]
-    step = np.linalg.solve(sides + pull[:, :, None] * np.eye(3), -slope[..., None])[..., 0]
+    # The terms hold xy, xz and yz once, and so twice what stands in the matrix.
+    sides = quadric[:, [0, 1, 2, 1, 3, 4, 2, 4, 5]].reshape(-1, 3, 3)
+    sides = sides * np.where(np.eye(3) > 0, 1, 0.5)
+    pull = _PULL * np.trace(sides, axis1=1, axis2=2)[:, None, None] + 1e-20
+    slope = np.einsum("eij,ej->ei", sides, middle) + quadric[:, 6:9] / 2
+    step = np.linalg.solve(sides + pull * np.eye(3), -slope[..., None])[..., 0]
     length = np.sqrt(((places[a] - places[b]) ** 2).sum(1))
     far = np.sqrt((step**2).sum(1)) > 2 * length
-    target = np.where(far[:, None], middle, middle + step)
-    whole = np.concatenate([target, np.ones((len(target), 1))], 1)
-    cost = np.einsum("ei,eij,ej->e", whole, quadric, whole)
-    # Where all is flat, short edges go first: the triangles stay well shaped.
-    return target, np.maximum(cost, 0) + 1e-6 * length**4
+    made: Array = np.where(far[:, None], middle, middle + step)
+    return made
 
 
 def _apart(edges: Array, cost: Array, starts: Array, stops: Array, count: int) -> Array:
