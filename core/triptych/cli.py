@@ -241,8 +241,9 @@ def _add_parameter(parser: argparse._ActionsContainer, declared: dict[str, Any])
         options["metavar"] = "NAME_OR_IMAGE" if declared["accepts_picture"] else "NAME"
     elif kind in ("float", "int", "seed"):
         options["metavar"] = "N"
-    elif kind in ("picture", "mask", "score"):
-        options |= {"type": Path, "metavar": "MIDI" if kind == "score" else "IMAGE"}
+    elif kind in ("picture", "mask", "score", "mesh", "meshes"):
+        metavar = {"score": "MIDI", "mesh": "MESH", "meshes": "MESH"}.get(kind, "IMAGE")
+        options |= {"type": Path, "metavar": metavar, "nargs": "+" if kind == "meshes" else None}
     else:
         options["metavar"] = kind.upper()
     parser.add_argument(option, **options)

@@ -22,7 +22,8 @@ class Mesh:
 
     `vertices` N x 3 float32, `faces` M x 3 int32, `uv` M x 3 x 2 float32: for each corner of each
     face a place on the texture, in metres. `record` is what a shape was made from (see
-    `shape.shape`), so that it can be varied; None of a foreign mesh.
+    `ShapeModel.record`), so that it can be varied; None of a foreign mesh. A mesh may be its record
+    alone, without triangles, where it is to be varied or crossed.
     """
 
     vertices: Array
@@ -65,6 +66,8 @@ def check_mesh(value: Any, name: str = "the mesh") -> Mesh:
     """`value` as a Mesh with sane arrays, or UserError: a wrong type, empty, not finite, ..."""
     if not isinstance(value, Mesh):
         raise UserError(f"{name} must be a mesh, not a {type(value).__name__}.")
+    if value.record is not None and not value.faces.size:
+        return value
     if not value.faces.size or not value.vertices.size:
         raise UserError(f"{name} is empty: give one with at least one triangle.")
     if value.vertices.shape[1:] != (3,) or value.faces.shape[1:] != (3,):
