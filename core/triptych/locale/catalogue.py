@@ -18,7 +18,7 @@ from babel.messages.pofile import read_po, write_po
 
 import triptych
 from triptych import bundle, client, install
-from triptych.task import tasks
+from triptych.task import all_tasks
 
 KEYWORDS = {"_": None}  # the function that takes a text to translate
 
@@ -37,8 +37,9 @@ def texts() -> dict[str, list[tuple[str, int]]]:
 
 def _described() -> Iterator[str]:
     """What the descriptions of the tasks say. Users' own styles keep their names."""
-    for task in tasks().values():
-        if not task.input == task.output == "picture":  # no host with a window offers it yet
+    for task in all_tasks().values():
+        painted = task.input == task.output == "picture" and not task.missing
+        if not painted and task.output != "mesh":  # no host with a window offers it
             continue
         yield from (task.label, task.help)
         for parameter in task.parameters:

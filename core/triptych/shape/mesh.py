@@ -61,7 +61,6 @@ class Mesh:
         return found
 
 
-
 def check_mesh(value: Any, name: str = "the mesh") -> Mesh:
     """`value` as a Mesh with sane arrays, or UserError: a wrong type, empty, not finite, ..."""
     if not isinstance(value, Mesh):

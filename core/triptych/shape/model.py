@@ -132,7 +132,7 @@ class ShapeModel:
             data = base64.b64decode(record["latent"], validate=True)
             latent = np.frombuffer(data, "<f2").astype(np.float32).reshape(1, *self.shape)
             category, size = str(record["category"]), np.array(record["size"], np.float64)
-            sound = size.shape == (3,) and (0 < size).all() and (size < 1e6).all()
+            sound = size.shape == (3,) and (size > 0).all() and (size < 1e6).all()
             if not sound or not np.isfinite(latent).all() or category not in self.categories:
                 raise ValueError("a value is not possible")
         except (KeyError, TypeError, ValueError) as error:

@@ -20,7 +20,7 @@ Array = NDArray[Any]
 _MAP = 176  # pixels along a shadow map
 _GROUND = 96  # points along the ground
 _WIDE = 2.2  # the ground's half side, in radii of the mesh
-_KEY = np.array((0.55, 0.75, 0.6)) / np.sqrt(0.55**2 + 0.75**2 + 0.6**2)  # to the main light
+_KEY = np.array((-0.3, 0.8, 0.52))  # to the main light, of length 1
 _COLOUR = np.array((0.60, 0.52, 0.43))  # linear light
 _PAPER = 0.86  # linear
 _FOCUS = 3.4  # the camera's distance to the mesh's middle, in radii
@@ -29,11 +29,12 @@ _FRAGMENTS = 1 << 21  # pixels that are tested at once
 
 @dataclass(frozen=True)
 class Light:
-    """What reaches each vertex of a mesh, and the ground under it, of the light (0..1)."""
+    """What reaches each vertex of a mesh, and the ground under it, of the light (0..1); its normals."""
 
     sky: Array
     key: Array
     ground: Array  # square, of side 2 * _WIDE radii around the middle
+    normals: Array  # of each corner: M x 3 x 3
 
 
 def rendered(
@@ -71,7 +72,7 @@ def rendered(
         made: Array = (share * values).sum(1)
         return made
 
-    normals = corner_normals(mesh.vertices, mesh.faces)[face]
+    normals = light.normals[face]
     normal = np.stack([across(normals[..., axis]) for axis in range(3)], 1)
     normal /= np.maximum(np.sqrt((normal**2).sum(1)), 1e-9)[:, None]
     sky = across(light.sky[corners]) * (0.72 + 0.28 * normal[:, 1])
@@ -80,9 +81,11 @@ def rendered(
     middle_way = _KEY + back
     middle_way /= np.sqrt((middle_way**2).sum())
     gloss = across(light.key[corners]) * np.maximum(normal @ middle_way, 0) ** 24
-    lit = _COLOUR * (0.62 * sky + 0.80 * key)[:, None] + 0.06 * gloss[:, None]
+    lit = _COLOUR * (0.50 * sky + 1.00 * key)[:, None] + 0.06 * gloss[:, None]
     picture[pixel] = lit
-    picture = picture.reshape(size, samples, size, samples, 3).mean((1, 3)).clip(0, 1)
+    parts = picture.clip(0, 1).reshape(size, samples, size, samples, 3)
+    offsets = [parts[:, i, :, j] for i in range(samples) for j in range(samples)]
+    picture = np.add.reduce(offsets) / len(offsets)
     low = picture <= 0.0031308
     made: Array = np.where(low, 12.92 * picture, 1.055 * picture ** (1 / 2.4) - 0.055)
     return made.astype(np.float32)
@@ -113,26 +116,27 @@ def baked(mesh: Mesh, rays: int = 28) -> Light:
     turn = index * np.pi * (1 + 5**0.5)
     flat = np.sqrt(1 - height**2)
     sky = np.stack([flat * np.cos(turn), height, flat * np.sin(turn)], 1)
-    lamp = _KEY + 0.13 * np.stack([np.cos(turn[:6]), np.zeros(6), np.sin(turn[:6])], 1)
+    spots = turn[:6]
+    lamp = _KEY + 0.13 * np.stack([np.cos(spots), np.zeros_like(spots), np.sin(spots)], 1)
     lamp /= np.sqrt((lamp**2).sum(1))[:, None]
 
+    caster = _Caster(places, mesh.faces)
     total, weight = np.zeros(len(every)), np.zeros(len(every))
     key = np.zeros(len(every))
     for way in sky:
         slant = np.maximum(facing @ way, 0)
         weight += slant
-        total += slant * _reached(places, mesh.faces, every, way)
+        total += slant * caster.passes(every, way)
     for way in lamp:
-        key += _reached(places, mesh.faces, every, way) / len(lamp)
+        key += caster.passes(every, way) / len(lamp)
     open_ = np.where(weight > 0, total / np.maximum(weight, 1e-9), 0.35)
     count = len(places)
     on_floor = 0.62 * open_[count:] + 0.38 * key[count:]
     starts, stops = directed(mesh.faces)
     around = np.maximum(np.bincount(starts, minlength=count), 1)
-    soft = [
-        (v[:count] + np.bincount(starts, v[stops], count) / around) / 2 for v in (open_, key)
-    ]
-    return Light(soft[0], soft[1], on_floor.reshape(_GROUND, _GROUND))
+    soft = [(v[:count] + np.bincount(starts, v[stops], count) / around) / 2 for v in (open_, key)]
+    ground = on_floor.reshape(_GROUND, _GROUND)
+    return Light(soft[0], soft[1], ground, corner_normals(mesh.vertices, mesh.faces))
 
 
 def _sphere(mesh: Mesh) -> tuple[Array, float]:
@@ -150,48 +154,56 @@ def _vertex_normals(mesh: Mesh) -> Array:
     return made
 
 
-def _reached(places: Array, faces: Array, asked: Array, way: Array) -> Array:
-    """Which of the asked places the light from `way` reaches (0..1), by a shadow map."""
-    aside = np.cross(way, (0.0, 0.0, 1.0) if abs(way[2]) < 0.9 else (1.0, 0.0, 0.0))
-    aside /= np.sqrt((aside**2).sum())
-    basis = np.stack([aside, np.cross(way, aside), way])
-    seen = places @ basis.T
-    scale = _MAP / 2 / 1.05
-    flat = seen[:, :2] * scale + _MAP / 2
-    span = np.ptp(flat[faces], 1).max(1)
-    small = span < 1.6
-    nearest = np.full(_MAP * _MAP, -9.0)
-    corners = faces[small]
-    dots = np.concatenate([seen[np.unique(corners)], seen[corners].mean(1)])
-    column, row = np.clip(dots[:, :2] * scale + _MAP / 2, 0, _MAP - 1).astype(int).T
-    pixels, depth = row * _MAP + column, dots[:, 2]
-    if not small.all():
-        more, face, share = _rasterised(flat, seen[:, 2] + 9, faces[~small], _MAP)
-        pixels = np.concatenate([pixels, more])
-        depth = np.concatenate([depth, (share * seen[faces[~small][face], 2]).sum(1)])
-    order = np.argsort(depth)
-    nearest[pixels[order]] = depth[order]
-    want = asked @ basis.T
-    column, row = np.floor(want[:, :2] * scale + _MAP / 2).astype(int).T
-    within = (column >= 0) & (column < _MAP) & (row >= 0) & (row < _MAP)
-    there = nearest[np.where(within, row * _MAP + column, 0)]
-    made: Array = ~within | (want[:, 2] > there - 0.035)
-    return made
+class _Caster:
+    """A mesh (vertices in radii) that casts shadows; small triangles do so as dots."""
+
+    def __init__(self, places: Array, faces: Array) -> None:
+        a, b, c = (places[faces[:, i]] for i in range(3))
+        self._scale = _MAP / 2 / 1.05  # pixels in a radius
+        longest = np.maximum(((a - b) ** 2).sum(1), ((b - c) ** 2).sum(1))
+        small = np.maximum(longest, ((c - a) ** 2).sum(1)) < (2 / self._scale) ** 2
+        self._places, self._faces = places, faces[~small]
+        self._dots = np.concatenate([places, ((a + b + c) / 3)[small]])
+
+    def passes(self, asked: Array, way: Array) -> Array:
+        """Which of the asked places the light from `way` reaches, by a shadow map."""
+        aside = np.cross(way, (0.0, 0.0, 1.0) if abs(way[2]) < 0.9 else (1.0, 0.0, 0.0))
+        aside /= np.sqrt((aside**2).sum())
+        basis = np.stack([aside, np.cross(way, aside), way], 1)
+        basis[:, :2] *= self._scale
+        dots = self._dots @ basis
+        column, row = (dots[:, :2].T + _MAP / 2).clip(0, _MAP - 1).astype(int)
+        pixels, depth = row * _MAP + column, dots[:, 2]
+        if len(self._faces):
+            seen = self._places @ basis
+            flat, high = seen[:, :2] + _MAP / 2, seen[:, 2]
+            more, face, share = _rasterised(flat, high + 9, self._faces, _MAP)
+            pixels = np.concatenate([pixels, more])
+            depth = np.concatenate([depth, (share * high[self._faces[face]]).sum(1)])
+        nearest = np.full(_MAP * _MAP, -9.0)
+        order = np.argsort(depth)
+        nearest[pixels[order]] = depth[order]
+        want = asked @ basis
+        column, row = np.floor(want[:, :2].T + _MAP / 2).astype(int)
+        within = (column >= 0) & (column < _MAP) & (row >= 0) & (row < _MAP)
+        there = nearest[np.where(within, row * _MAP + column, 0)]
+        made: Array = ~within | (want[:, 2] > there - 0.035)
+        return made
 
 
-def _rasterised(
-    place: Array, depth: Array, faces: Array, side: int
-) -> tuple[Array, Array, Array]:
+def _rasterised(place: Array, depth: Array, faces: Array, side: int) -> tuple[Array, Array, Array]:
     """What is seen of triangles: pixels (flat), the nearest face at each, its corners' shares.
 
     `place` (N x 2) is in pixels of a square of `side`; the larger `depth` (N) is nearer.
     """
     corners = place[faces]
-    low = np.ceil(corners.min(1) - 0.5).astype(int)
-    high = np.floor(corners.max(1) - 0.5).astype(int)
+    a, b, c = (corners[:, i] for i in range(3))  # far faster than to reduce an axis of three
+    low = np.ceil(np.minimum(np.minimum(a, b), c) - 0.5).astype(int)
+    high = np.floor(np.maximum(np.maximum(a, b), c) - 0.5).astype(int)
     low, high = np.maximum(low, 0), np.minimum(high, side - 1)
-    span = (high - low + 1).max(1)
-    ahead = (high >= low).all(1)
+    width, tall = (high - low + 1).T
+    span = np.maximum(width, tall)
+    ahead = (width > 0) & (tall > 0)
     found: list[tuple[Array, Array, Array]] = []
     width = 1
     while width < 2 * side:
@@ -227,11 +239,13 @@ def _tested(
     whole = np.where(np.abs(whole) < 1e-12, np.inf, whole)
     second = cross(middle - a, c - a) / whole
     third = cross(b - a, middle - a) / whole
-    share = np.stack([1 - second - third, second, third], 2)
-    inside = (share >= -1e-6).all(2) & np.isfinite(whole) & (at < side).all(2)
+    inside = (second >= -1e-6) & (third >= -1e-6) & (second + third <= 1 + 1e-6)
+    inside &= np.isfinite(whole) & (at[..., 0] < side) & (at[..., 1] < side)
     face, which = np.nonzero(inside)
     spot = at[face, which]
-    return spot[:, 1] * side + spot[:, 0], these[face], share[face, which]
+    second, third = second[face, which], third[face, which]
+    share = np.stack([1 - second - third, second, third], 1)
+    return spot[:, 1] * side + spot[:, 0], these[face], share
 
 
 def _floor(

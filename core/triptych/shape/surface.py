@@ -104,9 +104,9 @@ def _meeting(grid: Grid, field: Sampler, rows: Array, values: Array) -> Array:
     mean = local.sum(1) / crossed.sum(1)[:, None]
     heights = (planes * (local - mean[:, None])).sum(2) * crossed
     sides = np.einsum("kei,kej->kij", planes, planes) + _PULL * np.eye(3)
-    made: Array = mean + np.linalg.solve(sides, np.einsum("kei,ke->ki", planes, heights)[..., None])[
-        ..., 0
-    ]
+    made: Array = (
+        mean + np.linalg.solve(sides, np.einsum("kei,ke->ki", planes, heights)[..., None])[..., 0]
+    )
     return made
 
 
