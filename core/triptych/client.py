@@ -45,6 +45,7 @@ CANCELLED = -32800  # as in the Language Server Protocol
 REFUSED = -32000  # what the user can mend, in one sentence
 
 KINDS = {"f4": 4, "u1": 1, "i4": 4}  # float32, bytes, whole numbers (of a mesh); a value's size
+_FORMATS: dict[str, Any] = {"f4": "f", "u1": "B", "i4": "i"}  # as memoryview names them
 _NAME = (".pixels", "triptych-")  # how files of pixels end and begin
 _LONGEST_HEADER = 4096  # bytes
 _LONGEST_BODY = 16 << 20  # bytes: far more than any request or answer takes
@@ -235,10 +236,10 @@ class Triangles:
     """A mesh that a run has made, in memory that is shared with the worker; `close` gives it back.
 
     Flat views: `vertices` (float32, x y z in metres, Y up), `faces` (int32, three vertices each,
-    counter-clockwise from outside), and for each corner of each face `uv` (float32, two, metres) and
-    `normals` (float32, three). `preview` is a picture of it (bytes, RGB, `preview_size` square)
-    where one was asked for. `shape` is what it can be varied from: a value for `Worker.run_mesh`,
-    to be kept with the object.
+    counter-clockwise from outside), and for each corner of each face `uv` (float32, two, in
+    metres) and `normals` (float32, three). `preview` is a picture of it (bytes, RGB,
+    `preview_size` square) where one was asked for. `shape` is what it can be varied from: a value
+    for `Worker.run_mesh`, to be kept with the object.
     """
 
     def __init__(self, memory: Pixels, told: Mapping[str, Any]) -> None:
@@ -249,13 +250,13 @@ class Triangles:
         self.preview = self._view(told, "preview")
         self.preview_size = math.isqrt(len(self.preview) // 3)
 
-    def _view(self, told: Mapping[str, Any], name: str) -> memoryview:
+    def _view(self, told: Mapping[str, Any], name: str) -> Any:
         array = told["arrays"].get(name)
         if array is None:
             return memoryview(b"")
         start, kind = array["offset"], array["kind"]
         stop = start + KINDS[kind] * math.prod(array["shape"])
-        return self._memory.data[start:stop].cast({"f4": "f", "i4": "i", "u1": "B"}[kind])
+        return memoryview.cast(self._memory.data[start:stop], _FORMATS[kind])
 
     def close(self) -> None:
         """Give the memory back; the views are gone."""

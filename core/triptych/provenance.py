@@ -2,9 +2,9 @@
 
 In a picture the record is XMP (ISO 16684-1): `Iptc4xmpExt:DigitalSourceType` tells any reader of
 IPTC photo metadata that a model had a part in it, `xmp:CreatorTool` names Triptych, and
-`triptych:Record` holds the rest as JSON. A MIDI file says the same in text events, a GLB file in its
-`asset.extras`. The environment variable TRIPTYCH_PROVENANCE=off switches it off. `sign` adds Content Credentials (C2PA) to a
-picture with the user's own certificate.
+`triptych:Record` holds the rest as JSON. A MIDI file says the same in text events, a GLB file in
+its `asset.extras`. The environment variable TRIPTYCH_PROVENANCE=off switches it off. `sign` adds
+Content Credentials (C2PA) to a picture with the user's own certificate.
 """
 
 from __future__ import annotations

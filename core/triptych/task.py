@@ -58,8 +58,9 @@ class Parameter:
     Kinds: "float", "int" and "seed" (within `minimum`..`maximum`), "bool", "text" (at most
     `maximum` characters), "choice" (one of `choices`), "blend" (a list of (choice, weight)),
     "picture" and "mask" (a file or an array), "score" (a MIDI file or a Score), "mesh" (a file or a
-    `shape.mesh.Mesh`), "meshes" (a list of those). `choices` may be a function, for what is found at run time; with `accepts_picture` a choice or blend also takes any
-    picture. An `optional` parameter may be None; another one whose default is None must be given.
+    `shape.mesh.Mesh`), "meshes" (a list of those). `choices` may be a function, for what is found
+    at run time; with `accepts_picture` a choice or blend also takes any picture. An `optional`
+    parameter may be None; another one whose default is None must be given.
     `needs` names the parameter without which this one means nothing: a host that does not show that
     one (GIMP has its selection for a mask) shows this one no more. `noun` is what an error calls
     one of the choices.

@@ -380,10 +380,10 @@ def _solid(value: Mapping[str, Any]) -> Mesh:
     if isinstance(value, dict) and isinstance(value.get("shape"), dict):
         none = np.zeros((0, 3), np.float32)
         return Mesh(none, none.astype(np.int32), record=value["shape"])
-    arrays = [_mapped(_given(value, name, dict)) for name in ("vertices", "faces")]
-    if [array.dtype.kind for array in arrays] != ["f", "i"]:
+    vertices, faces = (_mapped(_given(value, name, dict)) for name in ("vertices", "faces"))
+    if (vertices.dtype.kind, faces.dtype.kind) != ("f", "i"):
         raise _RpcError(INVALID_PARAMS, "vertices are of the kind f4, faces of i4")
-    return Mesh(*map(np.ascontiguousarray, arrays))
+    return Mesh(np.ascontiguousarray(vertices), np.ascontiguousarray(faces))
 
 
 def _run_score(

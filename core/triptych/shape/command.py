@@ -111,7 +111,7 @@ def _plan(
         else:
             one = {**values, "seed": values["seed"] + number}
             said = f"seed {one['seed']}"
-        stem = values.get("category", task.name.removesuffix("s"))
+        stem = values.get("category", task.name.partition("_")[0])
         path = given.output / f"{stem}-{number + 1:0{len(str(given.count))}}.glb"
         made.append((task.check(one), batch.target(path, given.overwrite, writes), said))
     return made

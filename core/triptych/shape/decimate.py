@@ -75,8 +75,8 @@ def _quadrics(places: Array, faces: Array) -> Array:
     size, normals = areas(places, faces)
     height = -(normals * places[faces[:, 0]]).sum(1)
     p, q, r = normals.T
-    terms = (p * p, 2 * p * q, 2 * p * r, q * q, 2 * q * r, r * r)
-    terms += (2 * height * p, 2 * height * q, 2 * height * r, height * height)
+    terms = [p * p, 2 * p * q, 2 * p * r, q * q, 2 * q * r, r * r]
+    terms += [2 * height * p, 2 * height * q, 2 * height * r, height * height]
     corners = faces.ravel()
     return np.stack([np.bincount(corners, np.repeat(size * t, 3), len(places)) for t in terms], 1)
 
@@ -93,7 +93,8 @@ def _cost(places: Array, quadrics: Array, edges: Array, rng: np.random.Generator
     # Where all is flat short edges go first, for triangles of good shape, and in no order: so that
     # many are the cheapest of those around them.
     length = ((a - b) ** 2).sum(1)
-    return np.maximum(least, 0) + 1e-6 * length**2 * rng.uniform(0.5, 2, len(edges))
+    made: Array = np.maximum(least, 0) + 1e-6 * length**2 * rng.uniform(0.5, 2, len(edges))
+    return made
 
 
 def _best(places: Array, quadrics: Array, edges: Array) -> Array:

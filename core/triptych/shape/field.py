@@ -43,7 +43,7 @@ class Field:
         left = points[:, 0] < 0
         if self._symmetry == 0 or not left.any():
             return self._run(points)
-        mirrored = np.where(left[:, None], points * np.float32((-1, 1, 1)), points)
+        mirrored = np.where(left[:, None], points * np.array((-1, 1, 1), np.float32), points)
         made = self._run(mirrored)
         if self._symmetry < 1:
             share = np.float32(self._symmetry)

@@ -176,7 +176,7 @@ def rounded(vertices: Array, faces: Array, steps: int) -> Array:
     share = (1 / count)[:, None].astype(np.float32)
     moved = vertices
     for _ in range(steps):
-        for pull in np.float32((0.5, -0.53)):
+        for pull in (np.float32(0.5), np.float32(-0.53)):
             mean = np.add.reduceat(moved[beside], first) * share
             moved = moved + pull * (mean - moved)
     wanted = volumes(vertices, faces).sum()
@@ -191,6 +191,17 @@ def rounded(vertices: Array, faces: Array, steps: int) -> Array:
     return made
 
 
+def vertex_normals(vertices: Array, faces: Array) -> Array:
+    """The mean of the normals around each vertex, by area: N x 3, unit length or zero."""
+    size, normals = areas(vertices, faces)
+    corners = faces.ravel()
+    total: Array = np.stack(
+        [np.bincount(corners, np.repeat(size * one, 3), len(vertices)) for one in normals.T], 1
+    )
+    made: Array = total / np.maximum(np.sqrt((total**2).sum(1)), 1e-30)[:, None]
+    return made
+
+
 def corner_normals(vertices: Array, faces: Array, angle: float = 35.0) -> Array:
     """A unit normal for each corner (M x 3 x 3): smooth where faces meet at less than `angle` deg.
 
@@ -199,15 +210,7 @@ def corner_normals(vertices: Array, faces: Array, angle: float = 35.0) -> Array:
     """
     size, flat = areas(vertices, faces)
     weighted = (size[:, None] * flat).astype(np.float64)
-    total = np.stack(
-        [
-            np.bincount(faces.ravel(), np.repeat(weighted[:, axis], 3), len(vertices))
-            for axis in range(3)
-        ],
-        1,
-    )
-    total /= np.maximum(np.sqrt((total**2).sum(1)), 1e-30)[:, None]
-    made = total[faces]
+    made = vertex_normals(vertices, faces)[faces]
     limit = np.cos(np.radians(angle))
     corner_sharp = (made * flat[:, None]).sum(2) < np.cos(np.radians(angle / 2))
     sharp = np.zeros(len(vertices), bool)

@@ -36,7 +36,7 @@ class Category:
         return completed(self.size, asked)
 
 
-def completed(size: Sequence[float], asked: Sequence[float | None]) -> Array:
+def completed(size: Sequence[float] | Array, asked: Sequence[float | None]) -> Array:
     """`size` with what is asked of its three measures; the others follow in proportion."""
     factors = [want / have for want, have in zip(asked, size, strict=True) if want is not None]
     factor = float(np.exp(np.mean(np.log(factors)))) if factors else 1.0

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triptych.image.film import Film
-from triptych.shape.mesh import Mesh, areas, corner_normals, directed
+from triptych.shape.mesh import Mesh, corner_normals, directed, vertex_normals
 
 Array = NDArray[Any]
 
@@ -29,7 +29,7 @@ _FRAGMENTS = 1 << 21  # pixels that are tested at once
 
 @dataclass(frozen=True)
 class Light:
-    """What reaches each vertex of a mesh, and the ground under it, of the light (0..1); its normals."""
+    """What reaches each vertex of a mesh, and the ground under it, of the light (0..1)."""
 
     sky: Array
     key: Array
@@ -103,7 +103,7 @@ def baked(mesh: Mesh, rays: int = 28) -> Light:
     """The light on a mesh and its ground: from `rays` directions of the sky and a broad lamp."""
     middle, radius = _sphere(mesh)
     places = (mesh.vertices - middle) / radius
-    normals = _vertex_normals(mesh)
+    normals = vertex_normals(mesh.vertices, mesh.faces)
     line = np.linspace(-_WIDE, _WIDE, _GROUND)
     x, z = np.meshgrid(line, line)
     low = places[:, 1].min()
@@ -136,22 +136,15 @@ def baked(mesh: Mesh, rays: int = 28) -> Light:
     around = np.maximum(np.bincount(starts, minlength=count), 1)
     soft = [(v[:count] + np.bincount(starts, v[stops], count) / around) / 2 for v in (open_, key)]
     ground = on_floor.reshape(_GROUND, _GROUND)
+    for _ in range(4):  # rows, then columns, twice: few rays leave bands
+        ends = np.pad(ground, ((1, 1), (0, 0)), mode="edge")
+        ground = ((ends[:-2] + 2 * ground + ends[2:]) / 4).T
     return Light(soft[0], soft[1], ground, corner_normals(mesh.vertices, mesh.faces))
 
 
 def _sphere(mesh: Mesh) -> tuple[Array, float]:
     low, high = mesh.vertices.min(0), mesh.vertices.max(0)
     return (low + high) / 2, float(np.sqrt(((high - low) ** 2).sum()) / 2)
-
-
-def _vertex_normals(mesh: Mesh) -> Array:
-    size, normals = areas(mesh.vertices, mesh.faces)
-    weighted = np.repeat((size[:, None] * normals), 3, 0).T
-    total = np.stack(
-        [np.bincount(mesh.faces.ravel(), one, len(mesh.vertices)) for one in weighted], 1
-    )
-    made: Array = total / np.maximum(np.sqrt((total**2).sum(1)), 1e-30)[:, None]
-    return made
 
 
 class _Caster:
@@ -209,8 +202,10 @@ def _rasterised(place: Array, depth: Array, faces: Array, side: int) -> tuple[Ar
     while width < 2 * side:
         these = np.flatnonzero(ahead & (span <= width) & (span > width // 2))
         step = max(1, _FRAGMENTS // width**2)
-        for start in range(0, len(these), step):
-            found.append(_tested(corners, low, these[start : start + step], width, side))
+        found += [
+            _tested(corners, low, these[start : start + step], width, side)
+            for start in range(0, len(these), step)
+        ]
         width *= 2
     pixel = np.concatenate([one[0] for one in found] or [np.zeros(0, int)])
     face = np.concatenate([one[1] for one in found] or [np.zeros(0, int)])

@@ -86,9 +86,7 @@ def like(
         category = liked[int(weights.argmax())][1]
         sizes = np.log([size for _, _, size in liked])
         size = completed(np.exp(weights @ sizes), _asked(values))
-        latent = sum(
-            np.float32(weight) * one for weight, (one, _, _) in zip(weights, liked, strict=True)
-        )
+        latent = np.tensordot(weights.astype(np.float32), [one for one, _, _ in liked], 1)
         new = model.generated(category, size, int(rng.integers(1 << 31)))
         latent = latent + np.float32(spread) * (new - latent)
         near = min(_apart(latent, one) for one, _, _ in liked)

@@ -26,7 +26,7 @@ _PAIRS = [(a, a | bit) for bit in (4, 2, 1) for a in range(8) if not a & bit]
 _EDGES = np.array(_PAIRS)  # pairs of a cell's corners
 _AXES = np.repeat(np.arange(3), 4)  # along which they lie
 # Four points around a place, for its gradient.
-_TETRAHEDRON = np.float32([(1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1)])
+_TETRAHEDRON = np.array([(1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1)], np.float32)
 
 
 def extract(

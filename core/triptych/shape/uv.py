@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from triptych.shape.mesh import areas
+from triptych.shape.mesh import areas, vertex_normals
 
 Array = NDArray[Any]
 
@@ -24,13 +24,8 @@ def box_projection(vertices: Array, faces: Array) -> Array:
     A face is projected along the axis that it and its neighbours look along most: charts hold
     together, and a seam runs where that axis changes.
     """
-    size, normals = areas(vertices, faces)
-    weighted = size[:, None] * normals
-    total = np.stack(
-        [np.bincount(faces.ravel(), np.repeat(w, 3), len(vertices)) for w in weighted.T], 1
-    )
-    total /= np.maximum(np.sqrt((total**2).sum(1)), 1e-30)[:, None]
-    look = total[faces].sum(1) + 2 * normals
+    _, normals = areas(vertices, faces)
+    look = vertex_normals(vertices, faces)[faces].sum(1) + 2 * normals
     axis = np.abs(look).argmax(1)
     up = np.take_along_axis(look, axis[:, None], 1)[:, 0] > 0
     along = np.array(_ALONG)[axis]
