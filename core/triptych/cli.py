@@ -108,7 +108,7 @@ def _overview() -> str:
             "",
             "Generative models inside the tools that artists already use.",
             "",
-            *(f"  {name:<14}{help.partition('. ')[0].rstrip('.')}" for name, help in rows),
+            *(f"  {name:<11} {help.partition('. ')[0].rstrip('.')}" for name, help in rows),
             "",
             "`triptych COMMAND --help` explains a command; `triptych --version` names this one.",
         ]
