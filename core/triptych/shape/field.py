@@ -58,4 +58,5 @@ class Field:
             inputs = {"planes": self._planes, "points": piece}
             distance = self._engine.run(self._graph, inputs, self._job)["distance"]
             made[start : start + _PIECE] = distance.reshape(-1)
-        return made
+        # What is not a number is outside.
+        return np.nan_to_num(made, copy=False, nan=self.truncation)

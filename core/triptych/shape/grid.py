@@ -100,7 +100,7 @@ class Grid:
         if not len(wanted):
             return
         places = self.places(wanted)
-        distance = np.nan_to_num(self._field(places), nan=1.0)
+        distance = self._field(places)
         border = (np.abs(places) > 1 - 0.5 * self.cell).any(1)
         self.values[wanted] = np.where(border, np.maximum(distance, 1e-4), distance)
 

@@ -116,7 +116,7 @@ def _touching(field: Sampler, places: Array, reach: float, cell: float) -> tuple
     Where the field has no slope the place stays, and the normal is zero.
     """
     around = (places[:, None] + np.float32(reach) * _TETRAHEDRON).reshape(-1, 3)
-    distance = field(around).reshape(-1, 4)
+    distance = field(around.clip(-1, 1)).reshape(-1, 4)
     slope = distance @ _TETRAHEDRON / np.float32(4 * reach)
     length = np.sqrt((slope**2).sum(1))
     normals = np.where(length[:, None] > 0.1, slope / np.maximum(length, 1e-6)[:, None], 0)
