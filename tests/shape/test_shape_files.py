@@ -74,7 +74,9 @@ def test_no_provenance_says_nothing(tmp_path: Path):
 
 
 @given(data=st.data())
-def test_a_damaged_glb_is_one_sentence(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject):
+def test_a_damaged_glb_is_one_sentence(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+):
     path = tmp_path_factory.mktemp("glb") / "a.glb"
     files.save(block(), path, Provenance("shape"))
     whole = bytearray(path.read_bytes())
@@ -162,7 +164,10 @@ def test_many_crossed_varied_and_alike(tmp_path: Path):
     ],
 )
 def test_a_mistake_is_one_sentence(
-    words: list[str], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ):
     monkeypatch.chdir(tmp_path)
@@ -199,6 +204,8 @@ def test_pictures_show_the_mesh_on_its_ground():
     assert np.ptp(corner) < 0.01  # paper
     assert middle[0] > middle[2] + 0.03  # the mesh's warm grey
     # From the right side, narrower: 0.5 m deep, 0.4 m wide.
-    wide = [np.ptp(np.nonzero((one[..., 0] - one[..., 2] > 0.03).any(0))[0]) for one in (
-        rendered(block(), 128, 0.0, 0.0), rendered(block(), 128, 90.0, 0.0))]
+    wide = [
+        np.ptp(np.nonzero((one[..., 0] - one[..., 2] > 0.03).any(0))[0])
+        for one in (rendered(block(), 128, 0.0, 0.0), rendered(block(), 128, 90.0, 0.0))
+    ]
     assert wide[0] < wide[1]

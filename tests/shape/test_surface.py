@@ -93,9 +93,7 @@ def test_whatever_the_field_the_surface_is_a_closed_manifold(
     check_closed_manifold(vertices, faces)
 
 
-@given(
-    turn=st.floats(0, 1.5), resolution=st.sampled_from([32, 60, 64, 72]), legs=st.booleans()
-)
+@given(turn=st.floats(0, 1.5), resolution=st.sampled_from([32, 60, 64, 72]), legs=st.booleans())
 @settings(max_examples=8)
 def test_from_coarse_to_fine_is_the_same_as_dense(turn: float, resolution: int, legs: bool):
     fast = Boxes(*(STOOL if legs else STOOL[:1]), turn=turn)

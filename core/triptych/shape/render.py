@@ -91,7 +91,7 @@ def rendered(
     return made.astype(np.float32)
 
 
-def turntable(mesh: Mesh, size: int = 320, frames: int = 36, rate: int = 12) -> Film:
+def turntable(mesh: Mesh, size: int = 256, frames: int = 24, rate: int = 10) -> Film:
     """A film of a mesh that turns once."""
     light = baked(mesh)
     angles = 35.0 + 360 * np.arange(frames) / frames
@@ -221,23 +221,25 @@ def _tested(
     corners: Array, low: Array, these: Array, width: int, side: int
 ) -> tuple[Array, Array, Array]:
     """The pixels within triangles of at most `width` pixels, and the corners' shares there."""
-    a, b, c = (corners[these, i][:, None] for i in range(3))
-    row, column = np.divmod(np.arange(width * width), width)
-    at = low[these][:, None] + np.stack([column, row], 1)
-    middle = at + 0.5
-
-    def cross(one: Array, other: Array) -> Array:
-        made: Array = one[..., 0] * other[..., 1] - one[..., 1] * other[..., 0]
-        return made
-
-    whole = cross(b - a, c - a)
+    a, b, c = (corners[these, i] for i in range(3))
+    (bx, by), (cx, cy) = (b - a).T, (c - a).T
+    x, y = (low[these] + 0.5 - a).T
+    whole = bx * cy - by * cx
     whole = np.where(np.abs(whole) < 1e-12, np.inf, whole)
-    second = cross(middle - a, c - a) / whole
-    third = cross(b - a, middle - a) / whole
-    inside = (second >= -1e-6) & (third >= -1e-6) & (second + third <= 1 + 1e-6)
-    inside &= np.isfinite(whole) & (at[..., 0] < side) & (at[..., 1] < side)
+    # The shares of b and c are linear in row and column.
+    second = np.stack([x * cy - y * cx, cy, -cx]) / whole
+    third = np.stack([y * bx - x * by, -by, bx]) / whole
+    row, column = (one.astype(np.float32) for one in np.divmod(np.arange(width * width), width))
+    second, third = (
+        one[0, :, None] + one[1, :, None] * column + one[2, :, None] * row
+        for one in (second.astype(np.float32), third.astype(np.float32))
+    )
+    inside = (second >= -1e-5) & (third >= -1e-5) & (second + third <= 1 + 1e-5)
+    inside &= np.isfinite(whole)[:, None]
     face, which = np.nonzero(inside)
-    spot = at[face, which]
+    spot = low[these[face]] + np.stack([which % width, which // width], 1)
+    seen = (spot < side).all(1)
+    face, which, spot = face[seen], which[seen], spot[seen]
     second, third = second[face, which], third[face, which]
     share = np.stack([1 - second - third, second, third], 1)
     return spot[:, 1] * side + spot[:, 0], these[face], share

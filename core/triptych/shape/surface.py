@@ -25,8 +25,7 @@ _BENT = 0.95  # cosine between the halves of a quad whose diagonal is chosen by 
 _PAIRS = [(a, a | bit) for bit in (4, 2, 1) for a in range(8) if not a & bit]
 _EDGES = np.array(_PAIRS)  # pairs of a cell's corners
 _AXES = np.repeat(np.arange(3), 4)  # along which they lie
-# Four points around a place, for its gradient.
-_TETRAHEDRON = np.array([(1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1)], np.float32)
+_AROUND = np.concatenate([np.eye(3), -np.eye(3)]).astype(np.float32)  # a place, for its gradient
 
 
 def extract(
@@ -115,9 +114,9 @@ def _touching(field: Sampler, places: Array, reach: float, cell: float) -> tuple
 
     Where the field has no slope the place stays, and the normal is zero.
     """
-    around = (places[:, None] + np.float32(reach) * _TETRAHEDRON).reshape(-1, 3)
-    distance = field(around.clip(-1, 1)).reshape(-1, 4)
-    slope = distance @ _TETRAHEDRON / np.float32(4 * reach)
+    around = (places[:, None] + np.float32(reach) * _AROUND).reshape(-1, 3)
+    distance = field(around.clip(-1, 1)).reshape(-1, 6)
+    slope = distance @ _AROUND / np.float32(2 * reach)
     length = np.sqrt((slope**2).sum(1))
     normals = np.where(length[:, None] > 0.1, slope / np.maximum(length, 1e-6)[:, None], 0)
     height = (distance.mean(1) / np.maximum(length, 0.1)).clip(-0.5 * cell, 0.5 * cell)

@@ -14,7 +14,7 @@ Array = NDArray[Any]
 # For each axis: the axes that u and v run along; u is turned where the face looks the other way,
 # so that no writing is mirrored. The grain of wood (v) runs upwards on all four sides.
 _ALONG = ((2, 1), (0, 2), (0, 1))
-_TURNED = np.array(((-1, 1), (1, 1), (1, -1)), np.float32)  # u for a negative, positive normal
+_TURNED = np.array(((1, -1), (-1, 1), (-1, 1)), np.float32)  # u for a negative, positive normal
 _FLIPPED = np.array((1, -1, 1), np.float32)  # v
 
 
