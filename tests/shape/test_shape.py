@@ -41,7 +41,8 @@ def check(mesh: Mesh, size: Any) -> None:
     low, high = mesh.vertices.min(0), mesh.vertices.max(0)
     assert abs(low[1]) < 1e-5
     assert np.allclose((low + high)[[0, 2]], 0, atol=1e-4 * mesh.size.max())
-    assert (mesh.vertices.dtype, mesh.faces.dtype) == (np.float32, np.int32)
+    assert mesh.vertices.dtype == np.float32
+    assert mesh.faces.dtype == np.int32
     label = components(len(mesh.vertices), *directed(mesh.faces))[mesh.faces[:, 0]]
     share = np.bincount(label, volumes(mesh.vertices, mesh.faces))
     parts = share[np.unique(label)] / mesh.volume
@@ -55,12 +56,12 @@ MEASURES = st.lists(st.floats(-2, 2, width=16), min_size=9, max_size=9)
 @given(
     measures=MEASURES,
     size=st.tuples(SIDES, SIDES, SIDES),
-    detail=st.sampled_from([32, 40, 64]),
+    detail=st.sampled_from([32, 40, 48]),
     roundness=st.sampled_from([0.0, 0.3, 1.0]),
     symmetry=st.sampled_from([0.0, 0.5, 1.0]),
     triangles=st.sampled_from([None, 500, 3000]),
 )
-@settings(max_examples=25)
+@settings(max_examples=12)
 def test_every_shape_is_sound_and_has_its_size(
     model: ShapeModel, measures: list[float], size: Any, triangles: int | None, **values: Any
 ):
@@ -81,11 +82,9 @@ def test_what_is_not_asked_follows_in_proportion(category: str, **sides: float |
     mesh = made(SHAPE, category=category, **sides)
     mean = np.array({"chair": (0.5, 0.9, 0.5), "Stool": (0.4, 0.45, 0.4)}[category])
     asked = np.array([sides[name] or np.nan for name in ("width", "height", "depth")])
-    if np.isnan(asked).all():
-        factor = 1.0
-    else:
-        factor = np.exp(np.nanmean(np.log(asked / mean)))
-    check(mesh, np.where(np.isnan(asked), mean * factor, asked))
+    known = ~np.isnan(asked)
+    factor = np.exp(np.log(asked / mean)[known].mean()) if known.any() else 1.0
+    check(mesh, np.where(known, asked, mean * factor))
 
 
 def test_the_same_seed_makes_the_same_shape():

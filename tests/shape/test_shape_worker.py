@@ -27,7 +27,7 @@ def worker(user: Path) -> Iterator[Worker]:
         yield started
 
 
-QUICK = {"detail": 32, "seed": 3}
+QUICK: dict[str, Any] = {"detail": 32, "seed": 3}
 
 
 def taken(run: Run) -> tuple[Mesh, dict[str, Any]]:

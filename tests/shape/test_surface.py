@@ -1,4 +1,4 @@
-"""The surface of a field: sound whatever the field, sharp where it is, the same as without haste."""
+"""The surface of a field: sound whatever the field, sharp where it is."""
 
 from __future__ import annotations
 
