@@ -23,7 +23,7 @@ from triptych.files import shown
 
 if TYPE_CHECKING:
     from triptych.bundle import Bundle, Card
-    from triptych.engine import Event, Job
+    from triptych.engine import Engine, Event, Job
     from triptych.task import Task
 
 log = logging.getLogger("triptych")
@@ -100,7 +100,7 @@ def _dispatch(words: list[str]) -> int:
 def _overview() -> str:
     from triptych.task import tasks
 
-    rows = [(task.name, task.help) for task in tasks().values()]
+    rows = [(task.name, task.help) for task in tasks().values() if task.name not in _COMMANDS]
     rows += [(name, (run.__doc__ or "").partition(".")[0]) for name, run in _COMMANDS.items()]
     return "\n".join(
         [
@@ -108,7 +108,7 @@ def _overview() -> str:
             "",
             "Generative models inside the tools that artists already use.",
             "",
-            *(f"  {name:<12}{help.partition('. ')[0].rstrip('.')}" for name, help in rows),
+            *(f"  {name:<11} {help.partition('. ')[0].rstrip('.')}" for name, help in rows),
             "",
             "`triptych COMMAND --help` explains a command; `triptych --version` names this one.",
         ]
@@ -162,30 +162,11 @@ def _run_task(task: Task, words: list[str]) -> int:
     advanced = parser.add_argument_group("for experts")
     for parameter in declared["parameters"]:
         _add_parameter(advanced if parameter["advanced"] else parser, parameter)
-    running = parser.add_argument_group("running")
-    running.add_argument("--overwrite", action="store_true", help="replace files that exist")
-    running.add_argument(
-        "--no-provenance",
-        dest="provenance",
-        action="store_false",
-        help="do not write into the file how it was made",
-    )
-    running.add_argument("--provider", metavar="NAME", help="cuda, directml, coreml or cpu")
-    running.add_argument("--threads", type=int, metavar="N", help="threads on the CPU")
-    running.add_argument("--quiet", action="store_true", help="print errors only")
+    _add_running(parser)
     given = parser.parse(words)
-    if given.quiet:
-        log.setLevel(logging.ERROR)
-
-    values = {}
-    for parameter in declared["parameters"]:
-        if hasattr(given, "p_" + parameter["name"]):
-            value = getattr(given, "p_" + parameter["name"])
-            values[parameter["name"]] = _value(parameter, value)
-    values = task.check(values)
+    values = task.check(_values(declared, given))
 
     from triptych import batch
-    from triptych.engine import Engine
 
     pairs: list[tuple[Path | None, Path]]
     if reads:
@@ -199,9 +180,7 @@ def _run_task(task: Task, words: list[str]) -> int:
     }
     if views and len(pairs) > 1:
         raise UserError(f"--{next(iter(views))} shows one result: name one file.")
-    engine = None
-    if given.provider or given.threads is not None:
-        engine = Engine([given.provider] if given.provider else None, given.threads)
+    engine = _engine(given)
     failed = 0
     with _progress(declared["label"], len(pairs), given.quiet) as (job, step):
         for number, (source, target) in enumerate(pairs):
@@ -223,6 +202,41 @@ def _run_task(task: Task, words: list[str]) -> int:
     return 2 if failed else 0
 
 
+def _add_running(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of how a task is run."""
+    running = parser.add_argument_group("running")
+    running.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    running.add_argument(
+        "--no-provenance",
+        dest="provenance",
+        action="store_false",
+        help="do not write into the file how it was made",
+    )
+    running.add_argument("--provider", metavar="NAME", help="cuda, directml, coreml or cpu")
+    running.add_argument("--threads", type=int, metavar="N", help="threads on the CPU")
+    running.add_argument("--quiet", action="store_true", help="print errors only")
+
+
+def _values(declared: dict[str, Any], given: argparse.Namespace) -> dict[str, Any]:
+    """The values of a task's parameters that the command line gives; sets what is printed."""
+    if given.quiet:
+        log.setLevel(logging.ERROR)
+    return {
+        parameter["name"]: _value(parameter, getattr(given, "p_" + parameter["name"]))
+        for parameter in declared["parameters"]
+        if hasattr(given, "p_" + parameter["name"])
+    }
+
+
+def _engine(given: argparse.Namespace) -> Engine | None:
+    """The engine that the command line asks for, if it does."""
+    if not given.provider and given.threads is None:
+        return None
+    from triptych.engine import Engine
+
+    return Engine([given.provider] if given.provider else None, given.threads)
+
+
 def _add_parameter(parser: argparse._ActionsContainer, declared: dict[str, Any]) -> None:
     """Adds the option of one declared parameter; its default stays with the declaration."""
     option = "--" + declared["name"].replace("_", "-")
@@ -241,8 +255,9 @@ def _add_parameter(parser: argparse._ActionsContainer, declared: dict[str, Any])
         options["metavar"] = "NAME_OR_IMAGE" if declared["accepts_picture"] else "NAME"
     elif kind in ("float", "int", "seed"):
         options["metavar"] = "N"
-    elif kind in ("picture", "mask", "score"):
-        options |= {"type": Path, "metavar": "MIDI" if kind == "score" else "IMAGE"}
+    elif kind in ("picture", "mask", "score", "mesh", "meshes"):
+        metavar = {"score": "MIDI", "mesh": "MESH", "meshes": "MESH"}.get(kind, "IMAGE")
+        options |= {"type": Path, "metavar": metavar, "nargs": "+" if kind == "meshes" else None}
     else:
         options["metavar"] = kind.upper()
     parser.add_argument(option, **options)
@@ -339,6 +354,13 @@ def _beside(work: Callable[[], T], job: Job) -> T:
 
 
 # --------------------------------------------------------------------------------- other commands
+
+
+def _shape(words: list[str]) -> int:
+    """Make a solid of a category, cross two, or vary one."""
+    from triptych.shape import command
+
+    return command.run(words)
 
 
 def _styles(words: list[str]) -> int:
@@ -640,6 +662,7 @@ def _print_table(rows: Sequence[Sequence[str]]) -> None:
 
 
 _COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "shape": _shape,
     "styles": _styles,
     "models": _models,
     "about": _about,

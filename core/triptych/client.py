@@ -36,7 +36,7 @@ from typing import IO, Any
 if os.name != "nt":  # Windows has no such locks, and deletes no file that is in use
     import fcntl
 
-PROTOCOL = 2  # both sides must speak the same
+PROTOCOL = 3  # both sides must speak the same
 
 PARSE_ERROR, INVALID_REQUEST, NO_METHOD, INVALID_PARAMS, INTERNAL = (
     *(-32700, -32600, -32601, -32602, -32603),
@@ -44,7 +44,8 @@ PARSE_ERROR, INVALID_REQUEST, NO_METHOD, INVALID_PARAMS, INTERNAL = (
 CANCELLED = -32800  # as in the Language Server Protocol
 REFUSED = -32000  # what the user can mend, in one sentence
 
-KINDS = {"f4": 4, "u1": 1}  # of pixels: float32 from 0 to 1, bytes; the size of a value
+KINDS = {"f4": 4, "u1": 1, "i4": 4}  # float32, bytes, whole numbers (of a mesh); a value's size
+_FORMATS: dict[str, Any] = {"f4": "f", "u1": "B", "i4": "i"}  # as memoryview names them
 _NAME = (".pixels", "triptych-")  # how files of pixels end and begin
 _LONGEST_HEADER = 4096  # bytes
 _LONGEST_BODY = 16 << 20  # bytes: far more than any request or answer takes
@@ -131,7 +132,8 @@ def write_frame(stream: IO[bytes], message: Mapping[str, Any]) -> None:
 
 
 class Pixels:
-    """Values in a file that two processes map into memory: float32, or bytes (`kind` "u1").
+    """Values in a file that two processes map into memory: float32, bytes (`kind` "u1"), int32
+    ("i4").
 
     `data` is the memory as bytes: fill it from any buffer, in strips, without a list. The file is
     in memory (tmpfs) where the system has one, or else in the folder for temporary files; `folder`
@@ -230,6 +232,45 @@ def _shared_folder() -> str | None:
     return folder if os.access(folder, os.W_OK | os.X_OK) else None
 
 
+class Triangles:
+    """A mesh that a run has made, in memory that is shared with the worker; `close` gives it back.
+
+    Flat views: `vertices` (float32, x y z in metres, Y up), `faces` (int32, three vertices each,
+    counter-clockwise from outside), and for each corner of each face `uv` (float32, two, in
+    metres) and `normals` (float32, three). `preview` is a picture of it (bytes, RGB,
+    `preview_size` square) where one was asked for. `shape` is what it can be varied from: a value
+    for `Worker.run_mesh`, to be kept with the object.
+    """
+
+    def __init__(self, memory: Pixels, told: Mapping[str, Any]) -> None:
+        self._memory = memory
+        self.shape: dict[str, Any] | None = told["shape"]
+        self.vertices, self.faces = self._view(told, "vertices"), self._view(told, "faces")
+        self.uv, self.normals = self._view(told, "uv"), self._view(told, "normals")
+        self.preview = self._view(told, "preview")
+        self.preview_size = math.isqrt(len(self.preview) // 3)
+
+    def _view(self, told: Mapping[str, Any], name: str) -> Any:
+        array = told["arrays"].get(name)
+        if array is None:
+            return memoryview(b"")
+        start, kind = array["offset"], array["kind"]
+        stop = start + KINDS[kind] * math.prod(array["shape"])
+        return memoryview.cast(self._memory.data[start:stop], _FORMATS[kind])
+
+    def close(self) -> None:
+        """Give the memory back; the views are gone."""
+        for view in (self.vertices, self.faces, self.uv, self.normals, self.preview):
+            view.release()
+        self._memory.close()
+
+    def __enter__(self) -> Triangles:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
 class Run:
     """A run that is under way in the worker: its progress, and in the end its result."""
 
@@ -260,6 +301,16 @@ class Run:
         assert self._result is not None, "a run that makes a score has no pixels"
         try:
             return self._result._written(self._told()["shape"])
+        except BaseException:
+            self._result.close()
+            raise
+
+    def mesh(self) -> Triangles:
+        """The mesh of a run that has ended, to be closed when it is used up; raises as `result`."""
+        assert self._result is not None, "a run that makes a score has no mesh"
+        try:
+            told = self._told()
+            return Triangles(self._result._written((told["bytes"],)), told)
         except BaseException:
             self._result.close()
             raise
@@ -385,6 +436,30 @@ class Worker:
         self._tell("run", params, id_)
         return run
 
+    def run_mesh(
+        self, task: str, values: Mapping[str, Any], mesh: Any = None, preview: int = 0
+    ) -> Run:
+        """Start a task that makes a mesh; `Run.mesh` has it in the end.
+
+        `mesh`, and any value of kind mesh (or of a list of kind meshes), is the name of a file, the
+        `shape` of another result, or a pair of `Pixels`: vertices (N x 3, metres, Y up) and
+        faces (M x 3, kind "i4"). `preview` asks for a picture too, of so many pixels squared.
+        """
+        id_ = next(self._ids)
+        result = Pixels((0,), self._folder, "u1")
+        run = Run(self, id_, result)
+        params = {
+            "task": task,
+            "values": {key: _mesh(value) for key, value in values.items()},
+            "mesh": None if mesh is None else _mesh(mesh),
+            "result": result.path,
+            "preview": preview,
+        }
+        with self._lock:
+            self._runs[id_] = run
+        self._tell("run", params, id_)
+        return run
+
     def close(self) -> None:
         """End the worker, whatever it does."""
         self._give_up(_("Triptych's worker was closed."))
@@ -497,6 +572,17 @@ class _Call:
     def _end(self, answer: dict[str, Any]) -> None:
         self.answer = answer
         self.done.set()
+
+
+def _mesh(value: Any) -> Any:
+    """A mesh, or a list of them, or any other value, as JSON."""
+    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], Pixels):
+        return {"mesh": {"vertices": _plain(value[0]), "faces": _plain(value[1])}}
+    if isinstance(value, Mapping):
+        return {"mesh": {"shape": dict(value)}}
+    if isinstance(value, (list, tuple)):
+        return [_mesh(item) for item in value]
+    return _plain(value)
 
 
 def _coded(data: bytes) -> str:

@@ -1,4 +1,4 @@
-"""The kinds of file that tasks read and write: pictures, films and scores."""
+"""The kinds of file that tasks read and write: pictures, films, scores and meshes."""
 
 from __future__ import annotations
 
@@ -107,6 +107,34 @@ def _listen(made: Any, path: Path, record: Provenance | None) -> None:
     render(made, path)
 
 
+def _load_mesh(path: Path) -> tuple[Any, Any]:
+    from triptych.shape import files
+
+    return files.load(path), None
+
+
+def _save_mesh(
+    made: Any, opened: Any, path: Path, record: Provenance | None, place: Place
+) -> tuple[str, ...]:
+    from triptych.shape import files
+
+    return files.save(made, path, record)
+
+
+def _draw(made: Any, path: Path, record: Provenance | None) -> None:
+    from triptych.image import picture
+    from triptych.shape.render import rendered
+
+    picture.save(picture.Picture(rendered(made, 768)), path, record)
+
+
+def _turn(made: Any, path: Path, record: Provenance | None) -> None:
+    from triptych.image import film
+    from triptych.shape.render import turntable
+
+    film.save(turntable(made), path, record)
+
+
 MEDIA = {
     "picture": Medium(
         "picture",
@@ -137,6 +165,19 @@ MEDIA = {
         {
             "plot": View("draw it as a piano roll", ".png", _plot),
             "listen": View("play it into a sound file (needs fluidsynth)", ".wav", _listen),
+        },
+    ),
+    "mesh": Medium(
+        "mesh",
+        frozenset({".glb", ".obj", ".ply", ".stl", ".gltf", ".off"}),
+        (".glb", ".obj", ".ply", ".stl"),
+        ".glb",
+        "end it in .glb, .obj, .ply or .stl",
+        _load_mesh,
+        _save_mesh,
+        {
+            "picture": View("draw it", ".png", _draw),
+            "turntable": View("draw it from all sides, as a film", ".webp", _turn),
         },
     ),
 }

@@ -2,9 +2,9 @@
 
 In a picture the record is XMP (ISO 16684-1): `Iptc4xmpExt:DigitalSourceType` tells any reader of
 IPTC photo metadata that a model had a part in it, `xmp:CreatorTool` names Triptych, and
-`triptych:Record` holds the rest as JSON. A MIDI file says the same in text events. The environment
-variable TRIPTYCH_PROVENANCE=off switches it off. `sign` adds Content Credentials (C2PA) to a
-picture with the user's own certificate.
+`triptych:Record` holds the rest as JSON. A MIDI file says the same in text events, a GLB file in
+its `asset.extras`. The environment variable TRIPTYCH_PROVENANCE=off switches it off. `sign` adds
+Content Credentials (C2PA) to a picture with the user's own certificate.
 """
 
 from __future__ import annotations
@@ -150,6 +150,8 @@ def _named(value: Any) -> Any:
         return Path(value).name
     if hasattr(value, "tracks"):
         return "a score"
+    if hasattr(value, "faces"):
+        return "a mesh"
     return "a picture" if hasattr(value, "shape") else value
 
 
@@ -240,7 +242,7 @@ def from_xmp(packet: bytes | None) -> Provenance | None:
 
 
 def read(path: str | os.PathLike[str]) -> Provenance | None:
-    """The record that a picture or a MIDI file carries, or None.
+    """The record that a picture, a MIDI file or a GLB file carries, or None.
 
     Raises:
         UserError: the file cannot be opened. (A file of another kind just has no record.)
@@ -253,9 +255,20 @@ def read(path: str | os.PathLike[str]) -> Provenance | None:
                 from triptych.music import midi
 
                 return midi.record(file.read(midi.MOST_BYTES))
+            if head.startswith(b"glTF"):
+                return _from_glb(file)
             return from_xmp(_xmp_of(file))
     except OSError as error:
         raise refusal("read", path, error) from None
+
+
+def _from_glb(file: Any) -> Provenance | None:
+    from triptych.shape import glb
+
+    try:
+        return Provenance.from_json(json.dumps(glb.extras(file).get(glb.RECORD)))
+    except (ValueError, TypeError, RecursionError):
+        return None
 
 
 def _xmp_of(file: Any) -> bytes | None:

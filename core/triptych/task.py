@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     import numpy as np
 
     from triptych.music.score import Score
+    from triptych.shape.mesh import Mesh
 
-KINDS = ("float", "int", "bool", "choice", "text", "picture", "mask", "score", "seed", "blend")
+_FILES = ("picture", "mask", "score", "mesh")  # kinds of what lies in a file, or is given itself
+KINDS = ("float", "int", "bool", "choice", "text", "seed", "blend", "meshes", *_FILES)
 MAX_SEED = 2**31 - 1  # the largest that Blender, OSC and NumPy's legacy generator all take
 _BUILT_IN = (
     "triptych.image.style",
@@ -32,6 +34,7 @@ _BUILT_IN = (
     "triptych.image.upscale",
     "triptych.image.inpaint",
     "triptych.image.restore",
+    "triptych.shape.shape",
     "triptych.music.melody",
     "triptych.music.phrases",
     "triptych.music.fill",
@@ -55,9 +58,10 @@ class Parameter:
 
     Kinds: "float", "int" and "seed" (within `minimum`..`maximum`), "bool", "text" (at most
     `maximum` characters), "choice" (one of `choices`), "blend" (a list of (choice, weight)),
-    "picture" and "mask" (a file or an array), "score" (a MIDI file or a Score). `choices` may be a
-    function, for what is found at run time; with `accepts_picture` a choice or blend also takes any
-    picture. An `optional` parameter may be None; another one whose default is None must be given.
+    "picture" and "mask" (a file or an array), "score" (a MIDI file or a Score), "mesh" (a file or a
+    `shape.mesh.Mesh`), "meshes" (a list of those). `choices` may be a function, for what is found
+    at run time; with `accepts_picture` a choice or blend also takes any picture. An `optional`
+    parameter may be None; another one whose default is None must be given.
     `needs` names the parameter without which this one means nothing: a host that does not show that
     one (GIMP has its selection for a mask) shows this one no more. `noun` is what an error calls
     one of the choices.
@@ -87,7 +91,7 @@ class Parameter:
         if self.kind == "seed":
             object.__setattr__(self, "minimum", 0 if self.minimum is None else self.minimum)
             object.__setattr__(self, "maximum", self.maximum or MAX_SEED)
-        if self.kind in ("picture", "mask", "score") and self.default is not None:
+        if self.kind in (*_FILES, "meshes") and self.default is not None:
             raise ValueError(f"{self.name}: a {self.kind} has no default")
         # What is found at run time may not be there yet; it is checked when it is used.
         if self.default is not None and not callable(self.choices):
@@ -101,11 +105,11 @@ class Parameter:
         """`value` in its normal form, or UserError: out of range, not a number, unknown, ...
 
         Returns float, int, bool or str; for pictures and masks a Path or a float32 array; for a
-        score a Path or a Score; for a
+        score a Path or a Score; for a mesh a Path or a Mesh, for meshes a list of them; for a
         choice its value (or, with `accepts_picture`, a Path or array); for a blend a list of
         (choice, weight); None where that is allowed.
         """
-        if value is None or (self.kind == "blend" and value in ([], ())):
+        if value is None or (self.kind in ("blend", "meshes") and value in ([], ())):
             if self.optional:
                 return None
             raise UserError(f"{self.name} needs a value.")
@@ -119,6 +123,9 @@ class Parameter:
             return self._choice(value)
         if self.kind == "blend":
             return self._blend(value)
+        if self.kind == "meshes":
+            values = value if isinstance(value, (list, tuple)) else [value]
+            return [self._file_or_value(one) for one in values]
         return self._file_or_value(value)
 
     def describe(self) -> dict[str, Any]:
@@ -217,13 +224,14 @@ class Parameter:
             if path := _file(value):
                 return path
             raise UserError(f"{self.name}: there is no file {_shown(os.fspath(value))}.")
-        checks = {"mask": check_mask, "score": _check_score}
+        checks: dict[str, Callable[..., Any]] = {"mask": check_mask, "score": _check_score}
+        checks |= {"mesh": _check_mesh, "meshes": _check_mesh}
         return checks.get(self.kind, check_picture)(value, self.name)
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a task made (a picture's pixels, a Score or a Film), and the bundles it used
+    """What a task made (a picture's pixels, a Score, a Film or a Mesh), and the bundles it used
     (`Bundle.used`), for provenance."""
 
     made: Any
@@ -234,9 +242,10 @@ class Result:
 class Task:
     """A capability. `function(given, job, engine, **values)` returns a Result.
 
-    `input` is "picture" (float32, H x W x 3, sRGB, 0..1), "score" (a `music.score.Score`) or
-    "none"; `output` is "picture", "score" or "film" (an `image.film.Film`). `model` is the task
-    that a bundle's card must name for it to work with; "" if it brings its own errors.
+    `input` is "picture" (float32, H x W x 3, sRGB, 0..1), "score" (a `music.score.Score`), "mesh"
+    (a `shape.mesh.Mesh`) or "none"; `output` is one of those but "none", or "film" (an
+    `image.film.Film`). `model` is the task that a bundle's card must name for it to work with; ""
+    if it brings its own errors.
 
     A task whose pictures have another size than they are given says how: `factor` is the parameter
     that says how many times wider and higher they become, or `origin` the two that say how many px
@@ -305,6 +314,8 @@ class Task:
             given = check_picture(given)
         elif self.input == "score":
             given = _check_score(given)
+        elif self.input == "mesh":
+            given = _check_mesh(given)
         job = job or Job()
         job.check()
         result = self.function(given, job, engine or default_engine(), **checked)
@@ -382,6 +393,12 @@ def _check_score(value: Any, name: str = "the score") -> Score:
     from triptych.music.score import check_score
 
     return check_score(value, name)
+
+
+def _check_mesh(value: Any, name: str = "the mesh") -> Mesh:
+    from triptych.shape.mesh import check_mesh
+
+    return check_mesh(value, name)
 
 
 def _check_array(

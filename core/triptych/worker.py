@@ -14,6 +14,13 @@ Methods:
     run {"task", "values", "midi"}: of a task that makes a score; `midi` and any value {"midi"} of
         kind score are Standard MIDI Files in base64 (`midi` null where the task starts from
         nothing). Answers {"midi", "seconds", "record"}
+    run {"task", "values", "mesh", "result", "preview"}: of a task that makes a mesh; `mesh` (null
+        where it starts from nothing) and any value of kind mesh are a file's name, {"mesh":
+        {"shape"}} of an earlier answer, or {"mesh": {"vertices", "faces"}} with {"path", "shape",
+        "kind"} each, of float32 (N x 3, metres) and of int32 (M x 3). The arrays `vertices`,
+        `faces`, `uv` and `normals` of the result, and `preview` (bytes, RGB, so many pixels
+        squared; none for 0), lie one after the other in the file `result`. Answers {"bytes",
+        "arrays": {name: {"offset", "shape", "kind"}}, "shape", "seconds", "record"}
     run {"task", "values", "picture", "result"}: `picture` and any value of kind picture or mask are
         {"path", "shape", "kind"} of files of float32 ("f4", 0..1) or bytes ("u1", 0..255); the
         result is written to the file `result` in the picture's kind. A fourth channel of the
@@ -39,8 +46,8 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -67,6 +74,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from triptych.music.score import Score
+    from triptych.shape.mesh import Mesh
     from triptych.task import Task
 
 log = logging.getLogger("triptych")
@@ -264,6 +272,8 @@ def _run(job: Job, params: Mapping[str, Any]) -> dict[str, Any]:
     values = task.check({k: _value(v) for k, v in _given(params, "values", dict).items()})
     if task.output == "score":
         return _run_score(task, values, job, params)
+    if task.output == "mesh":
+        return _run_mesh(task, values, job, params)
     given = _mapped(params["picture"]) if params.get("picture") is not None else None
     target = Path(_given(params, "result", str))
     job.progress(0.0, "starting")  # a run that was cancelled in the queue ends here
@@ -286,23 +296,96 @@ def _run(job: Job, params: Mapping[str, Any]) -> dict[str, Any]:
             height, width = made.shape[:2]
             alpha = _fitted(alpha, height, width, task.place(values))
     kind = given.dtype if given is not None else np.dtype("<f4")
-    try:
-        with target.open("r+b") as file:  # the client made it: it alone knows who may read it
-            size = kind.itemsize * math.prod(shape)
-            file.truncate(size)
-            if hasattr(os, "posix_fallocate"):  # full now, not a crash while writing
-                os.posix_fallocate(file.fileno(), 0, size)
-            out = np.memmap(file, kind, "r+", shape=shape)
-            out[..., : made.shape[2]] = made if kind == made.dtype else made * 255 + 0.5
-            if alpha is not None:
-                out[..., 3:] = alpha
-    except OSError as error:
-        raise UserError(f"the result cannot be handed over: {one_line(error)}") from error
+    with _shared(target, kind, shape) as out:
+        out[..., : made.shape[2]] = made if kind == made.dtype else made * 255 + 0.5
+        if alpha is not None:
+            out[..., 3:] = alpha
     record = None
     if provenance.enabled():
         source = None if picture is None else ""
         record = Provenance.of_run(task.name, values, result.used, source).to_json()
     return {"shape": list(shape), "seconds": seconds, "record": record}
+
+
+@contextmanager
+def _shared(target: Path, kind: Any, shape: tuple[int, ...]) -> Iterator[NDArray[Any]]:
+    """The file of a result as an array to be filled."""
+    import numpy as np
+
+    try:
+        with target.open("r+b") as file:  # the client made it: it alone knows who may read it
+            size = np.dtype(kind).itemsize * math.prod(shape)
+            file.truncate(size)
+            if hasattr(os, "posix_fallocate"):  # full now, not a crash while writing
+                os.posix_fallocate(file.fileno(), 0, size)
+            yield np.memmap(file, kind, "r+", shape=shape)
+    except OSError as error:
+        raise UserError(f"the result cannot be handed over: {one_line(error)}") from error
+
+
+def _run_mesh(
+    task: Task, values: Mapping[str, Any], job: Job, params: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Do a task that makes a mesh."""
+    import numpy as np
+
+    from triptych import provenance
+    from triptych.provenance import Provenance
+    from triptych.shape import files
+    from triptych.shape.mesh import corner_normals
+
+    given = params.get("mesh")
+    if given is not None:
+        given = files.load(Path(given)) if isinstance(given, str) else _value(given)
+    target = Path(_given(params, "result", str))
+    side = params.get("preview", 0)
+    if type(side) is not int or not 0 <= side <= 1024:
+        raise _RpcError(INVALID_PARAMS, "a preview has a side of 0 to 1024 pixels")
+    job.progress(0.0, "starting")
+    start = time.perf_counter()
+    result = task.run(given, job, **values)
+    seconds = time.perf_counter() - start
+    mesh = result.made
+    arrays = {"vertices": mesh.vertices, "faces": mesh.faces, "uv": mesh.uv}
+    arrays["normals"] = corner_normals(mesh.vertices, mesh.faces)
+    if side:
+        from triptych.shape.render import rendered
+
+        arrays["preview"] = (rendered(mesh, side) * 255 + 0.5).astype(np.uint8)
+    told, offset = {}, 0
+    for name, array in arrays.items():
+        told[name] = {"offset": offset, "shape": array.shape, "kind": array.dtype.str[1:]}
+        offset += array.nbytes
+    with _shared(target, np.uint8, (offset,)) as out:
+        for name, array in arrays.items():
+            at = told[name]["offset"]
+            out[at : at + array.nbytes] = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    record = None
+    if provenance.enabled():
+        source = None if given is None else ""
+        record = Provenance.of_run(task.name, values, result.used, source).to_json()
+    return {
+        "bytes": offset,
+        "arrays": told,
+        "shape": mesh.record,
+        "seconds": seconds,
+        "record": record,
+    }
+
+
+def _solid(value: Mapping[str, Any]) -> Mesh:
+    """The mesh that {"shape"} or {"vertices", "faces"} stands for; it is checked by the task."""
+    import numpy as np
+
+    from triptych.shape.mesh import Mesh
+
+    if isinstance(value, dict) and isinstance(value.get("shape"), dict):
+        none = np.zeros((0, 3), np.float32)
+        return Mesh(none, none.astype(np.int32), record=value["shape"])
+    vertices, faces = (_mapped(_given(value, name, dict)) for name in ("vertices", "faces"))
+    if (vertices.dtype.kind, faces.dtype.kind) != ("f", "i"):
+        raise _RpcError(INVALID_PARAMS, "vertices are of the kind f4, faces of i4")
+    return Mesh(np.ascontiguousarray(vertices), np.ascontiguousarray(faces))
 
 
 def _run_score(
@@ -340,9 +423,11 @@ def _score(value: Mapping[str, Any]) -> Score:
 
 
 def _value(value: Any) -> Any:
-    """A value as the task takes it: the floats in the file that a dict names, or its score."""
+    """A value as the task takes it: the floats in the file that a dict names, its score or mesh."""
     if isinstance(value, list):
         return [_value(item) for item in value]
+    if isinstance(value, dict) and "mesh" in value:
+        return _solid(_given(value, "mesh", dict))
     if isinstance(value, dict) and "midi" in value:
         return _score(value)
     return _floats(_mapped(value)) if isinstance(value, dict) else value

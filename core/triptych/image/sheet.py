@@ -18,7 +18,7 @@ _GREY = (118, 114, 108)
 class Cell:
     """One picture of a sheet: a heading (bold by size and ink), smaller lines below it."""
 
-    picture: Path | None
+    picture: Path | Image.Image | None
     heading: str
     lines: tuple[str, ...] = ()
 
@@ -60,12 +60,14 @@ def contact_sheet(
     return np.asarray(sheet, np.float32) / 255
 
 
-def _paste(sheet: Image.Image, path: Path | None, left: int, upper: int, size: int) -> None:
+def _paste(
+    sheet: Image.Image, shown: Path | Image.Image | None, left: int, upper: int, size: int
+) -> None:
     """Fits the picture into the square, above its caption: a painting is not cropped."""
-    if path is None:
+    if shown is None:
         ImageDraw.Draw(sheet).rectangle((left, upper, left + size, upper + size), (232, 229, 223))
         return
-    with Image.open(path) as opened:
+    with shown if isinstance(shown, Image.Image) else Image.open(shown) as opened:
         picture = ImageOps.contain(opened.convert("RGB"), (size, size), Image.Resampling.LANCZOS)
     sheet.paste(picture, (left, upper + size - picture.height))
 

@@ -38,7 +38,8 @@ def texts() -> dict[str, list[tuple[str, int]]]:
 def _described() -> Iterator[str]:
     """What the descriptions of the tasks say. Users' own styles keep their names."""
     for task in all_tasks().values():  # a model that is missing may come
-        if not task.input == task.output == "picture":  # no host with a window offers it yet
+        painted = task.input == task.output == "picture"
+        if not painted and task.output != "mesh":  # no host with a window offers it
             continue
         yield from (task.label, task.help)
         for parameter in task.parameters:

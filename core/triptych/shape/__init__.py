@@ -1,0 +1,1 @@
+"""Shapes: solids from a network, as meshes."""

@@ -1,0 +1,168 @@
+"""A bundle of shapes: its categories, and its graphs between noise, latents, points and fields."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triptych import bundle
+from triptych.engine import Engine, Job
+from triptych.errors import UserError, did_you_mean
+from triptych.shape.field import Field
+from triptych.shape.mesh import Mesh, sampled
+from triptych.task import Choice
+
+Array = NDArray[Any]
+
+FILLED = 0.95  # of the cube's half side: what a shape's longest side reaches
+_POINTS = 4096  # that an encoder is given
+
+
+@dataclass(frozen=True)
+class Category:
+    """One kind of shape; `size` is its mean width, height and depth in metres."""
+
+    name: str
+    label: str
+    size: tuple[float, float, float]
+
+    def sized(self, asked: Sequence[float | None]) -> Array:
+        """Its size with what is asked of width, height and depth (None: in proportion)."""
+        return completed(self.size, asked)
+
+
+def completed(size: Sequence[float] | Array, asked: Sequence[float | None]) -> Array:
+    """`size` with what is asked of its three measures; the others follow in proportion."""
+    factors = [want / have for want, have in zip(asked, size, strict=True) if want is not None]
+    factor = float(np.exp(np.mean(np.log(factors)))) if factors else 1.0
+    pairs = zip(asked, size, strict=True)
+    return np.array([have * factor if want is None else want for want, have in pairs])
+
+
+class ShapeModel:
+    """The bundle listed as `name`, run by `engine`; every run reports to `job`."""
+
+    def __init__(self, name: str, engine: Engine, job: Job) -> None:
+        self.bundle = bundle.get_bundle(name, "shape")
+        self._engine, self._job = engine, job
+        extra = self.bundle.card.extra
+        self.shape = tuple(int(n) for n in extra["latent"])
+        self._noise = int(extra["noise"])
+        self._truncation = float(extra["truncation"])
+        self.categories = {one.name: one for one in categories_of(self.bundle)}
+
+    def category(self, name: str) -> Category:
+        """The category of this name; UserError with the nearest one."""
+        if name not in self.categories:
+            known = did_you_mean(name, self.categories)
+            raise UserError(f"{self.bundle.listed} makes nothing named {name!r}{known}")
+        return self.categories[name]
+
+    def generated(self, category: str, size: Array, seed: int, variety: float = 1.0) -> Array:
+        """A latent of this category in the proportions of `size`."""
+        rng = np.random.default_rng(seed)
+        noise = rng.standard_normal((1, self._noise), np.float32) * np.float32(variety)
+        number = list(self.categories).index(self.category(category).name)
+        inputs = {
+            "noise": noise,
+            "category": np.array([number], np.int64),
+            "proportions": (size / size.max())[None].astype(np.float32),
+        }
+        return self._run("generate", inputs)["latent"]
+
+    def encoded(self, mesh: Mesh) -> Array:
+        """The latent of a mesh, from points on it. It need be neither closed nor our own."""
+        points, normals = sampled(mesh, _POINTS, 0)
+        low, high = mesh.vertices.min(0), mesh.vertices.max(0)
+        points = (points - (low + high) / 2) * (2 * FILLED / mesh.size.max())
+        both = np.concatenate([points, normals], 1)[None].astype(np.float32)
+        return self._run("encode", {"points": both})["latent"]
+
+    def field(self, latent: Array, symmetry: float) -> Field:
+        """The field of a latent, made symmetric by that share."""
+        planes = self._run("decode", {"latent": latent})["planes"]
+        graph = self.bundle.graph("field")
+        return Field(planes, graph, self._engine, self._job, self._truncation, symmetry)
+
+    def nearest(self, latent: Array, size: Array) -> str:
+        """The category whose typical shape in these proportions is most like `latent`."""
+
+        def far(name: str) -> float:
+            return float(((self.generated(name, size, 0, 0.0) - latent) ** 2).sum())
+
+        return min(self.categories, key=far)
+
+    def understood(self, mesh: Mesh) -> tuple[Array, str, Array]:
+        """Latent, category and size (metres) of a mesh.
+
+        They stand in its record, if this model made it; else its surface is encoded.
+        """
+        if mesh.record is not None and self._own(mesh.record):
+            return self._recorded(mesh.record)
+        if not len(mesh.faces):
+            raise UserError(
+                f"the shape was not made by {self.bundle.listed} {self.bundle.card.version}: give "
+                "its mesh."
+            )
+        latent = self.encoded(mesh)
+        size = mesh.size.astype(np.float64)
+        size = np.maximum(size, 0.01 * size.max())  # a flat one gets some depth
+        return latent, self.nearest(latent, size), size
+
+    def record(self, latent: Array, category: str, size: Array) -> dict[str, Any]:
+        """What is kept of a shape so that it can be varied, as JSON."""
+        return {
+            "latent": base64.b64encode(latent.astype("<f2").tobytes()).decode(),
+            "category": category,
+            "size": [round(float(side), 6) for side in size],
+            "bundle": {"name": self.bundle.card.name, "version": self.bundle.card.version},
+        }
+
+    def _own(self, record: Mapping[str, Any]) -> bool:
+        card = self.bundle.card
+        return record.get("bundle") == {"name": card.name, "version": card.version}
+
+    def _recorded(self, record: Mapping[str, Any]) -> tuple[Array, str, Array]:
+        try:
+            data = base64.b64decode(record["latent"], validate=True)
+            latent = np.frombuffer(data, "<f2").astype(np.float32).reshape(1, *self.shape)
+            category, size = str(record["category"]), np.array(record["size"], np.float64)
+            sound = size.shape == (3,) and (size > 0).all() and (size < 1e6).all()
+            if not sound or not np.isfinite(latent).all() or category not in self.categories:
+                raise ValueError("a value is not possible")
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                "the record of how the shape was made is damaged: make the shape anew."
+            ) from error
+        return latent, category, size
+
+    def _run(self, graph: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        return self._engine.run(self.bundle.graph(graph), inputs, self._job)
+
+
+def categories_of(found: bundle.Bundle) -> list[Category]:
+    """The categories of a bundle, in the order of its numbers for them."""
+    return [
+        Category(one["name"], one["label"], (one["size"][0], one["size"][1], one["size"][2]))
+        for one in found.card.extra["categories"]
+    ]
+
+
+def categories() -> list[Choice]:
+    """The categories of all models as choices."""
+    found = {
+        one.name: Choice(one.name, one.label)
+        for model in bundle.find_bundles("shape")
+        for one in categories_of(model)
+    }
+    return list(found.values())
+
+
+def models() -> list[Choice]:
+    """The models as choices, the one that ships first."""
+    return [Choice(b.listed, b.card.title, b.card.notes) for b in bundle.find_bundles("shape")]

@@ -1,0 +1,324 @@
+"""The tasks `shape`, `vary_shape`, `cross_shapes` and `shape_like`: solids in metres."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triptych.engine import Engine, Job
+from triptych.errors import UserError
+from triptych.shape import mesh as meshes
+from triptych.shape.decimate import decimated
+from triptych.shape.mesh import Mesh
+from triptych.shape.model import ShapeModel, categories, completed, models
+from triptych.shape.surface import extract
+from triptych.shape.uv import box_projection
+from triptych.task import Parameter, Result, Task
+
+Array = NDArray[Any]
+
+_RADIUS = 0.06  # of the cube's half side: what the full roundness rounds
+_MOST_STEPS = 60  # of smoothing
+_CANDIDATES = 48  # from which one that is like the favourites is chosen
+
+
+def shape(given: None, job: Job, engine: Engine, **values: Any) -> Result:
+    """A shape of a category; see SHAPE."""
+    model = ShapeModel(values["model"], engine, job)
+    category = model.category(values["category"])
+    size = category.sized(_asked(values))
+    latent = model.generated(category.name, size, values["seed"], values["variety"])
+    return _solid(model, latent, category.name, size, job, values)
+
+
+def vary(given: Mesh, job: Job, engine: Engine, amount: float, seed: int, **values: Any) -> Result:
+    """Another shape like the given one; see VARY."""
+    model = ShapeModel(values["model"], engine, job)
+    latent, category, size = model.understood(given)
+    size = completed(size, _asked(values))
+    if amount > 0:
+        other = model.generated(category, size, seed)
+        latent = latent + np.float32(amount) * (other - latent)
+    return _solid(model, latent, category, size, job, values)
+
+
+def cross(
+    given: Mesh, job: Job, engine: Engine, other: Path | Mesh, share: float, **values: Any
+) -> Result:
+    """A shape between two; see CROSS."""
+    model = ShapeModel(values["model"], engine, job)
+    one, category, size = model.understood(given)
+    two, second, far = model.understood(_loaded(other))
+    latent = one + np.float32(share) * (two - one)
+    size = np.exp((1 - share) * np.log(size) + share * np.log(far))
+    size = completed(size, _asked(values))
+    return _solid(model, latent, category if share < 0.5 else second, size, job, values)
+
+
+def like(
+    given: None,
+    job: Job,
+    engine: Engine,
+    favourites: Sequence[Path | Mesh],
+    rejected: Sequence[Path | Mesh] | None,
+    spread: float,
+    seed: int,
+    **values: Any,
+) -> Result:
+    """A shape near the favourites and away from the rejected; see LIKE.
+
+    Candidates are mixtures of the favourites, moved towards new shapes by `spread`. The one is
+    taken whose distance to the nearest rejected shape, over that to the nearest favourite, is
+    largest; without rejected shapes it is the first.
+    """
+    model = ShapeModel(values["model"], engine, job)
+    liked = [model.understood(_loaded(one)) for one in favourites]
+    disliked = [model.understood(_loaded(one))[0] for one in rejected or ()]
+    rng = np.random.default_rng(seed)
+    best: tuple[float, Array, str, Array] | None = None
+    for number in range(_CANDIDATES if disliked else 1):
+        job.progress(0.2 * number / _CANDIDATES)
+        weights = rng.dirichlet(np.full(len(liked), 0.7))
+        category = liked[int(weights.argmax())][1]
+        sizes = np.log([size for _, _, size in liked])
+        size = completed(np.exp(weights @ sizes), _asked(values))
+        latent = np.tensordot(weights.astype(np.float32), [one for one, _, _ in liked], 1)
+        new = model.generated(category, size, int(rng.integers(1 << 31)))
+        latent = latent + np.float32(spread) * (new - latent)
+        near = min(_apart(latent, one) for one, _, _ in liked)
+        away = min((_apart(latent, one) for one in disliked), default=1.0)
+        if best is None or away / (near + 1e-6) > best[0]:
+            best = (away / (near + 1e-6), latent, category, size)
+    assert best is not None
+    return _solid(model, *best[1:], job.part(0.2, 1.0), values)
+
+
+def _apart(one: Array, other: Array) -> float:
+    return float(np.sqrt(((one - other) ** 2).mean()))
+
+
+def _asked(values: dict[str, Any]) -> tuple[float | None, float | None, float | None]:
+    return values["width"], values["height"], values["depth"]
+
+
+def _loaded(value: Path | Mesh) -> Mesh:
+    if isinstance(value, Mesh):
+        return value
+    from triptych.shape import files
+
+    return files.load(value)
+
+
+def _solid(
+    model: ShapeModel, latent: Array, category: str, size: Array, job: Job, values: dict[str, Any]
+) -> Result:
+    """The mesh of a latent, of exactly this size (metres)."""
+    # What can be made again from the record is what is made now.
+    latent = latent.astype(np.float16).astype(np.float32)
+    field = model.field(latent, values["symmetry"])
+    detail, most = values["detail"], values["triangles"]
+    vertices, faces = extract(field, detail, field.truncation, job.part(0.05, 0.8))
+    vertices, faces = meshes.solid(vertices, faces)
+    if not len(faces):
+        raise UserError("nothing came of it: try another seed, or more detail.")
+    steps = round((values["roundness"] * _RADIUS * detail / 2) ** 2)
+    vertices = meshes.rounded(vertices, faces, min(steps, _MOST_STEPS))
+    if most is not None and len(faces) > most:
+        vertices, faces = decimated(vertices, faces, most, job.part(0.8, 0.97))
+    vertices = meshes.fitted(vertices, size)
+    record = model.record(latent, category, size)
+    job.progress(1.0, "done")
+    return Result(
+        Mesh(vertices, faces, box_projection(vertices, faces), record), [model.bundle.used]
+    )
+
+
+def _side(name: str, help: str) -> Parameter:
+    return Parameter(
+        name,
+        name.capitalize(),
+        "float",
+        None,
+        help,
+        minimum=0.01,
+        maximum=100.0,
+        step=0.01,
+        unit="m",
+        optional=True,
+    )
+
+
+_SIDES = (
+    _side("width", "From left to right; without it, in proportion."),
+    _side("height", "From the ground up; without it, in proportion."),
+    _side("depth", "From front to back; without it, in proportion."),
+)
+_SURFACE = (
+    Parameter(
+        "detail",
+        "Detail",
+        "int",
+        128,
+        "Cells along each side of the space that the shape fills; more shows finer forms.",
+        minimum=32,
+        maximum=256,
+        step=8,
+    ),
+    Parameter(
+        "roundness",
+        "Roundness",
+        "float",
+        0.0,
+        "Rounds edges and corners; the volume stays.",
+        minimum=0.0,
+        maximum=1.0,
+        step=0.05,
+    ),
+    Parameter(
+        "symmetry",
+        "Symmetry",
+        "float",
+        0.0,
+        "Makes the left side the mirror image of the right one.",
+        minimum=0.0,
+        maximum=1.0,
+        step=0.05,
+    ),
+    Parameter(
+        "triangles",
+        "Triangles",
+        "int",
+        None,
+        "At most so many; flat parts give up theirs first.",
+        minimum=100,
+        maximum=2_000_000,
+        step=100,
+        optional=True,
+    ),
+    Parameter(
+        "model",
+        "Model",
+        "choice",
+        "shape",
+        "The network that does it.",
+        choices=models,
+        noun="model",
+        advanced=True,
+    ),
+)
+_SEED = Parameter("seed", "Seed", "seed", 0, "Another seed makes another shape.")
+
+SHAPE = Task(
+    name="shape",
+    label="Shape",
+    help="Make a solid of a category, in metres.",
+    function=shape,
+    input="none",
+    output="mesh",
+    model="shape",
+    parameters=(
+        Parameter(
+            "category",
+            "Category",
+            "choice",
+            "chair",
+            "What to make.",
+            choices=categories,
+            noun="category",
+        ),
+        *_SIDES,
+        _SEED,
+        Parameter(
+            "variety",
+            "Variety",
+            "float",
+            1.0,
+            "0 makes the typical shape; more is less usual.",
+            minimum=0.0,
+            maximum=1.5,
+            step=0.05,
+        ),
+        *_SURFACE,
+    ),
+)
+VARY = Task(
+    name="vary_shape",
+    label="Vary a shape",
+    help="Make another shape like this one.",
+    function=vary,
+    input="mesh",
+    output="mesh",
+    model="shape",
+    parameters=(
+        Parameter(
+            "amount",
+            "Amount",
+            "float",
+            0.3,
+            "0 is the same shape, 1 any other of its category.",
+            minimum=0.0,
+            maximum=1.0,
+            step=0.05,
+        ),
+        _SEED,
+        *_SIDES,
+        *_SURFACE,
+    ),
+)
+CROSS = Task(
+    name="cross_shapes",
+    label="Cross two shapes",
+    help="Make a shape between two.",
+    function=cross,
+    input="mesh",
+    output="mesh",
+    model="shape",
+    parameters=(
+        Parameter("other", "Other", "mesh", None, "The shape to cross it with."),
+        Parameter(
+            "share",
+            "Share of the other",
+            "float",
+            0.5,
+            "0 is the first shape, 1 the other.",
+            minimum=0.0,
+            maximum=1.0,
+            step=0.05,
+        ),
+        *_SIDES,
+        *_SURFACE,
+    ),
+)
+LIKE = Task(
+    name="shape_like",
+    label="More like these",
+    help="Make a shape like the favourites, and unlike the rejected.",
+    function=like,
+    input="none",
+    output="mesh",
+    model="shape",
+    parameters=(
+        Parameter("favourites", "Favourites", "meshes", None, "Shapes to come near to."),
+        Parameter(
+            "rejected", "Rejected", "meshes", None, "Shapes to keep away from.", optional=True
+        ),
+        Parameter(
+            "spread",
+            "Spread",
+            "float",
+            0.3,
+            "How far to go from the favourites.",
+            minimum=0.0,
+            maximum=1.0,
+            step=0.05,
+        ),
+        _SEED,
+        *_SIDES,
+        *_SURFACE,
+    ),
+)
+TASKS = (SHAPE, VARY, CROSS, LIKE)
