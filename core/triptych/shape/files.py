@@ -50,6 +50,8 @@ def load(path: Path) -> Mesh:
             opened: Any = trimesh.load_mesh(source, file_type=ending[1:], process=False)
             vertices = np.asarray(opened.vertices, np.float32)
             faces = np.asarray(opened.faces, np.int32)
+            if len(faces) and not 0 <= faces.min() <= faces.max() < len(vertices):
+                raise ValueError("a triangle has a corner that is not there")
     except Exception as error:  # its readers raise anything on bytes that were never a mesh
         raise UserError(
             f"{shown(path)} is damaged or no mesh ({one_line(error, 80)}): save it again."
