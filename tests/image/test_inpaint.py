@@ -173,7 +173,7 @@ def test_a_cut_out_is_extended_with_its_transparency(tmp_path: Path):
     alpha[10:20, 10:30] = 0
     save(Picture(picture(40, 50), alpha), tmp_path / "in.png")
     words = ["extend", str(tmp_path / "in.png"), "-o", str(tmp_path / "out.png")]
-    assert cli.main([*words, "--left", "8", "--bottom", "5", "--model", "wild"]) == 0
+    assert cli.main([*words, "--left", "8", "--bottom", "5", "--model", "beyond"]) == 0
     made = load(tmp_path / "out.png").alpha
     assert made is not None
     assert np.array_equal(made[:40, 8:], alpha)

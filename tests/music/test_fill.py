@@ -131,6 +131,7 @@ def test_seeds_repeat_and_differ() -> None:
 def test_bars_after_the_end_are_not_written_and_that_is_said(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level(logging.WARNING, "triptych")  # a command told to be quiet may have run before
     long = made(INFILL, piece(), first_bar=5, bars=2)
     assert not caplog.records
     longer = made(INFILL, piece(), first_bar=5, bars=7)

@@ -30,11 +30,11 @@ def _steps(x: Tensor) -> list[Tensor]:
 
 def usual_steps(style: Tensor) -> Tensor:
     """By how much a style picture's (1 x 3 x H x W) colour changes from cell to cell: the root mean
-    square for each of CELLS."""
+    square for each of CELLS; 0 where the picture is one cell."""
     found = []
     for cell in CELLS:
         steps = torch.cat([s.flatten() for s in _steps(_chroma(F.avg_pool2d(style.float(), cell)))])
-        found.append(steps.pow(2).mean().sqrt())
+        found.append(steps.pow(2).mean().sqrt() if len(steps) else style.new_zeros(()).float())
     return torch.stack(found)
 
 
@@ -48,5 +48,6 @@ def blotches(made: Tensor, pictures: Tensor, usual: Tensor) -> Tensor:
         changed = _steps(_chroma(F.avg_pool2d(made.float(), cell)))
         for step, allowed in zip(changed, seen, strict=True):
             beyond = step - _PHOTOGRAPH * allowed - usual[:, place, None, None]
-            total = total + F.relu(beyond).mean((1, 2))
+            if beyond[0].numel():
+                total = total + F.relu(beyond).mean((1, 2))
     return total

@@ -222,7 +222,7 @@ def graph(net: nn.Module) -> export.GraphExport:
         inputs(64, 96),
         ["filled"],
         dict.fromkeys(("picture", "hole", "guessed", "filled"), sides),
-        [inputs(64, 64), inputs(128, 72)],
+        [inputs(64, 96), inputs(64, 64), inputs(128, 72)],
         {"picture": (0.0, 1.0), "hole": (0.0, 1.0), "guessed": (0.0, 1.0)},
     )
 

@@ -199,7 +199,7 @@ def graphs(net: RestoreNet) -> dict[str, export.GraphExport]:
             seen[0],
             ["damage"],
             {"picture": sides, "damage": sides},
-            seen[1:],
+            seen,
             {"picture": unit, "damage": unit},
         ),
         "clean": export.GraphExport(
@@ -207,10 +207,8 @@ def graphs(net: RestoreNet) -> dict[str, export.GraphExport]:
             asked[0],
             ["cleaned"],
             {"picture": sides, "cleaned": sides},
-            asked[1:],
+            asked,
             {"picture": unit, "amounts": unit},
         ),
-        "tone": export.GraphExport(
-            net.tone, small[0], ["tone"], {}, small[1:], {"thumbnail": unit}
-        ),
+        "tone": export.GraphExport(net.tone, small[0], ["tone"], {}, small, {"thumbnail": unit}),
     }
