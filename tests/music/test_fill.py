@@ -1,5 +1,6 @@
 """Infilling, harmonising and accompanying: what was there stays, what is added fits."""
 
+import logging
 from pathlib import Path
 from typing import Any
 

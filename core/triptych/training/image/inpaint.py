@@ -204,6 +204,18 @@ def guess(pictures: Tensor, noise: Tensor) -> Tensor:
     return made.clamp(0, 1)
 
 
+class Clamped(nn.Module):
+    """A network whose pictures stay within 0..1."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, picture: Tensor, *more: Tensor) -> Tensor:
+        made: Tensor = self.net(picture, *more).clamp(0, 1)
+        return made
+
+
 def graph(net: nn.Module) -> export.GraphExport:
     """The graph `fill`; its sides are multiples of STRIDE."""
     rng = torch.Generator().manual_seed(0)
@@ -218,12 +230,12 @@ def graph(net: nn.Module) -> export.GraphExport:
 
     sides = {2: "height", 3: "width"}
     return export.GraphExport(
-        net,
+        Clamped(net),
         inputs(64, 96),
         ["filled"],
         dict.fromkeys(("picture", "hole", "guessed", "filled"), sides),
         [inputs(64, 96), inputs(64, 64), inputs(128, 72)],
-        {"picture": (0.0, 1.0), "hole": (0.0, 1.0), "guessed": (0.0, 1.0)},
+        dict.fromkeys(("picture", "hole", "guessed", "filled"), (0.0, 1.0)),
     )
 
 

@@ -18,7 +18,7 @@ from triptych import bundle
 from triptych.image.restore import THUMBNAIL, Tone, freshened
 from triptych.training import data, export
 from triptych.training.image import damage, sets
-from triptych.training.image.inpaint import any_crop
+from triptych.training.image.inpaint import Clamped, any_crop
 from triptych.training.image.restore_net import STRIDE, RestoreNet
 from triptych.training.image.style import as_picture, as_tensor, content_pictures
 from triptych.training.loop import LoopSettings, Recipe, Run
@@ -203,12 +203,12 @@ def graphs(net: RestoreNet) -> dict[str, export.GraphExport]:
             {"picture": unit, "damage": unit},
         ),
         "clean": export.GraphExport(
-            net.clean,
+            Clamped(net.clean),
             asked[0],
             ["cleaned"],
             {"picture": sides, "cleaned": sides},
             asked,
-            {"picture": unit, "amounts": unit},
+            {"picture": unit, "amounts": unit, "cleaned": unit},
         ),
         "tone": export.GraphExport(net.tone, small[0], ["tone"], {}, small, {"thumbnail": unit}),
     }
