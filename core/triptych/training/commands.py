@@ -37,6 +37,7 @@ RECIPES = {
     "infill": "triptych.training.music.infill:InfillRecipe",
     "groove": "triptych.training.music.groove:GrooveRecipe",
     "shape": "triptych.training.shape.shape:ShapeRecipe",
+    "shape-generator": "triptych.training.shape.generator:GeneratorRecipe",
 }
 """Where each recipe is: a class made from its settings, a dataclass, alone."""
 

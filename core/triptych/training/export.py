@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import logging
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -143,11 +144,12 @@ def write_bundle(
     card: bundle.Card,
     graphs: Mapping[str, GraphExport],
     files: Mapping[str, bytes],
+    kept: bundle.Bundle | None = None,
 ) -> Path:
     """Write a whole bundle to `folder`, aside first, and put it in the place of what was there.
 
-    Half-precision rounding is part of the model, so the modules' weights are rounded before the
-    parity is measured.
+    Of the bundle `kept` all other graphs go along as they are. Half-precision rounding is part of
+    the model, so the modules' weights are rounded before the parity is measured.
 
     Raises:
         UserError: PyTorch and ONNX differ by more than 1e-3; `folder` holds something that is not
@@ -161,7 +163,7 @@ def write_bundle(
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".export-") as place:
             aside, before = Path(place) / folder.name, Path(place) / "before"
             aside.mkdir()
-            _fill(aside, card, graphs, files)
+            _fill(aside, card, graphs, files, kept)
             if folder.exists():
                 os.replace(folder, before)
             try:
@@ -180,9 +182,13 @@ def _fill(
     card: bundle.Card,
     graphs: Mapping[str, GraphExport],
     files: Mapping[str, bytes],
+    kept: bundle.Bundle | None,
 ) -> None:
     """Write the bundle's files into the empty `folder` and open it to see that it is sound."""
     described, agreement = {}, {}
+    for name in set(kept.card.graphs) - set(graphs) if kept else ():
+        described[name], agreement[name] = kept.card.graphs[name], kept.card.parity[name]
+        shutil.copy2(kept.graph(name), folder / f"{name}.onnx")
     for name, graph in graphs.items():
         for value in graph.module.state_dict().values():
             if value.dtype != torch.float32 or not value.numel():
@@ -198,7 +204,7 @@ def _fill(
                 "it was not exported"
             )
     card = dataclasses.replace(card, graphs=described, parity=agreement)
-    for name in graphs:
+    for name in described:
         path = folder / f"{name}.onnx"
         model = onnx.load(path)
         helper.set_model_props(model, {bundle.METADATA_KEY: bundle.graph_metadata(card, name)})

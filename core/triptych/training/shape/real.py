@@ -69,6 +69,7 @@ _FAMILIES = (
 )
 _DOUBTFUL = 0.1  # share of a mesh's inner points whose winding number may be unclear
 _LEAST = 0.002  # of its box that a solid fills
+_SEEN = 0.1  # of a mesh's area that is the solid's surface
 
 
 def sources(root: Path) -> list[data.Source]:
@@ -209,7 +210,9 @@ def solid(name: str, vertices: np.ndarray, faces: np.ndarray) -> Mesh | None:
     if within[:2500].mean() < _LEAST or doubtful.sum() > _DOUBTFUL * max(within.sum(), 200):
         return None
     closed = bool(np.array_equal(plain < 0, within[2500:]))
-    return Mesh(name, family_of(name), frame, corners, faces, parts, closed)
+    made = Mesh(name, family_of(name), frame, corners, faces, parts, closed)
+    seen, _ = made.surface(1000, rng)
+    return made if len(seen) >= 1000 * _SEEN else None
 
 
 def _by_normals(vertices: np.ndarray, parts: list[np.ndarray], points: np.ndarray) -> np.ndarray:

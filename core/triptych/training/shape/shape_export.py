@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from triptych.training.export import GraphExport
-from triptych.training.shape.latents import NOISE, LinearGenerator
-from triptych.training.shape.samples import CATEGORIES, SURFACE, TRUNCATION, Shapes
+from triptych import bundle
+from triptych.training.export import GraphExport, weights
+from triptych.training.shape.latents import NOISE
+from triptych.training.shape.procedural import FAMILIES
+from triptych.training.shape.render import Distance
+from triptych.training.shape.samples import SURFACE, TRUNCATION, Shapes
 from triptych.training.shape.shape_net import AXES, FEATURES, LATENT, RESOLUTION, ShapeNet
-
-KEPT = 60  # latents of a category in the bundle
 
 
 class Encode(nn.Module):
@@ -40,6 +40,19 @@ class Field(nn.Module):
         return (self.head(planes, points[None])[0] * TRUNCATION).clamp(-TRUNCATION, TRUNCATION)
 
 
+def load_shape(folder: Path) -> ShapeNet:
+    """The autoencoder in a bundle of shapes."""
+    found = bundle.open_bundle(folder)
+    net = ShapeNet(int(found.card.extra["width"]))
+    stored: dict[str, Tensor] = {}
+    for graph, prefix in (("encode", ""), ("decode", "decoder."), ("field", "")):
+        named = weights(found.graph(graph))
+        stored |= {prefix + name: value for name, value in named.items()}
+    own = net.state_dict()
+    net.load_state_dict({name: stored[name].reshape(own[name].shape) for name in own})
+    return net
+
+
 @torch.no_grad()
 def encoded(net: ShapeNet, shapes: Shapes) -> np.ndarray:
     """The latents' means (N x 24 x 8 x 8, float32) of stored shapes."""
@@ -51,24 +64,31 @@ def encoded(net: ShapeNet, shapes: Shapes) -> np.ndarray:
     return np.stack(made)
 
 
+def distance(net: ShapeNet, latent: Tensor) -> Distance:
+    """The field of a latent (1 x 24 x 8 x 8) as a function of points in the cube."""
+    device = next(net.parameters()).device
+    planes, field = net.decoder(latent.to(device)), Field(net)
+
+    def told(points: np.ndarray) -> np.ndarray:
+        made: np.ndarray = field(planes, torch.from_numpy(points).to(device)).cpu().numpy()
+        far = np.linalg.norm(np.maximum(np.abs(points) - 1, 0), axis=1)
+        return np.maximum(made, far).astype(np.float32)
+
+    return told
+
+
 def proportions(size: np.ndarray) -> np.ndarray:
     """Sizes (N x 3, metres) over their longest."""
     return size / size.max(1, keepdims=True)
 
 
-def fitted(latents: np.ndarray, shapes: Shapes) -> LinearGenerator:
-    """The generator of all categories that the shapes are of."""
-    made = LinearGenerator(len(CATEGORIES))
-    for category in np.unique(shapes.category).tolist():
-        own = shapes.category == category
-        made.fit(category, latents[own], proportions(shapes.size[own]))
-    return made
-
-
 def categories(shapes: Shapes) -> list[dict[str, Any]]:
-    """What the card says of each category: its sizes in metres (mean, 5th, 95th percentile)."""
+    """What the card says of each family: its sizes in metres (mean, 5th, 95th percentile).
+
+    The last category, of all else, is learned for variety and offered to no one.
+    """
     told = []
-    for category, name in enumerate(CATEGORIES):
+    for category, name in enumerate(FAMILIES):
         sizes = shapes.size[shapes.category == category]
         if not len(sizes):  # nothing was learned of it: an entry keeps the numbers in step
             sizes = np.ones((1, 3), np.float32)
@@ -88,21 +108,8 @@ def _rounded(values: np.ndarray) -> list[float]:
     return [round(float(value), 3) for value in values]
 
 
-def latents_file(latents: np.ndarray, shapes: Shapes) -> bytes:
-    """`latents.npz`: for each category NAME (N x 24 x 8 x 8, float16) and NAME_size (N x 3)."""
-    held: dict[str, Any] = {}
-    for category in np.unique(shapes.category).tolist():
-        own = np.flatnonzero(shapes.category == category)
-        own = own[np.linspace(0, len(own) - 1, min(KEPT, len(own))).astype(int)]
-        held[CATEGORIES[category]] = latents[own].astype(np.float16)
-        held[f"{CATEGORIES[category]}_size"] = shapes.size[own].astype(np.float32)
-    stream = io.BytesIO()
-    np.savez_compressed(stream, **held)
-    return stream.getvalue()
-
-
-def graphs(net: ShapeNet, generator: LinearGenerator) -> Mapping[str, GraphExport]:
-    """The four graphs."""
+def graphs(net: ShapeNet) -> dict[str, GraphExport]:
+    """The three graphs of the autoencoder; their weights can be read again (`load_shape`)."""
     rng = torch.Generator().manual_seed(0)
 
     def latent() -> dict[str, Tensor]:
@@ -115,16 +122,11 @@ def graphs(net: ShapeNet, generator: LinearGenerator) -> Mapping[str, GraphExpor
     def surface() -> dict[str, Tensor]:
         return {"points": torch.rand(1, SURFACE, 6, generator=rng) * 2 - 1}
 
-    def wish(category: int) -> dict[str, Tensor]:
-        return {
-            "noise": torch.randn(1, NOISE, generator=rng),
-            "category": torch.tensor([category]),
-            "proportions": torch.rand(1, 3, generator=rng),
-        }
-
     places = {0: "count"}
     return {
-        "decode": GraphExport(net.decoder, latent(), ["planes"], {}, [latent(), latent()]),
+        "decode": GraphExport(
+            net.decoder, latent(), ["planes"], {}, [latent(), latent()], named=True
+        ),
         "field": GraphExport(
             Field(net),
             query(1000),
@@ -132,14 +134,29 @@ def graphs(net: ShapeNet, generator: LinearGenerator) -> Mapping[str, GraphExpor
             {"points": places, "distance": places},
             [query(1), query(5000)],
             {"points": (-1.0, 1.0), "distance": (-TRUNCATION, TRUNCATION)},
+            named=True,
         ),
-        "encode": GraphExport(Encode(net), surface(), ["latent"], {}, [surface()]),
-        "generate": GraphExport(
-            generator,
-            wish(0),
-            ["latent"],
-            {},
-            [wish(1), wish(len(CATEGORIES) - 1)],
-            {"category": (0, len(CATEGORIES) - 1), "proportions": (0.0, 1.0)},
-        ),
+        "encode": GraphExport(Encode(net), surface(), ["latent"], {}, [surface()], named=True),
     }
+
+
+def generate(generator: nn.Module) -> GraphExport:
+    """The graph from noise, category and proportions to a latent."""
+    rng = torch.Generator().manual_seed(0)
+
+    def wish(category: int) -> dict[str, Tensor]:
+        return {
+            "noise": torch.randn(1, NOISE, generator=rng),
+            "category": torch.tensor([category]),
+            "proportions": torch.rand(1, 3, generator=rng),
+        }
+
+    last = len(FAMILIES) - 1
+    return GraphExport(
+        generator,
+        wish(0),
+        ["latent"],
+        {},
+        [wish(1), wish(last)],
+        {"category": (0, last), "proportions": (0.0, 1.0)},
+    )
