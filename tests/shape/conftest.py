@@ -5,6 +5,7 @@ The field is that of a chair of boxes, or of a rounded block, with the lumps of 
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -127,16 +128,21 @@ def write(folder: Path) -> Path:
         "latent": list(LATENT),
         "noise": NOISE,
         "truncation": TRUNCATION,
+        "directions": ["solidity"],
     }
-    card = Card("shape", "1.0.0", "shape", "Boxes", "CC0-1.0", {}, extra=extra)
-    return write_bundle(folder, card, graphs, {})
+    thicker = np.zeros((1, *LATENT), np.float16)
+    thicker.reshape(-1)[3] = 0.1
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **{str(one["name"]): thicker for one in CATEGORIES})
+    card = Card("boxes", "1.0.0", "shape", "Boxes", "CC0-1.0", {}, extra=extra)
+    return write_bundle(folder, card, graphs, {"directions.npz": stream.getvalue()})
 
 
 @pytest.fixture(scope="session", autouse=True)
 def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A user's data folder with the bundle in it."""
     folder = tmp_path_factory.mktemp("user")
-    write(folder / "bundles" / "shape")
+    write(folder / "bundles" / "boxes")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRIPTYCH_USER_DATA", str(folder))
         yield folder
@@ -144,10 +150,7 @@ def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def model(user: Path) -> ShapeModel:
-    from triptych.bundle import find_bundles
-
-    (found,) = find_bundles("shape")[-1:]
-    return ShapeModel(found.listed, ENGINE, Job())
+    return ShapeModel("boxes", ENGINE, Job())
 
 
 def latent_of(*told: float) -> np.ndarray:

@@ -23,7 +23,7 @@ NONE = np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32)
 
 
 def made(task: Any, given_: Any = None, **values: Any) -> Mesh:
-    values = {"detail": 32, **values}
+    values = {"detail": 32, "model": "boxes", **values}
     if task is SHAPE:
         values = {"category": "chair", **values}
     result = task.run(given_, engine=ENGINE, **values).made
@@ -92,6 +92,20 @@ def test_the_same_seed_makes_the_same_shape():
     assert np.array_equal(one.vertices, again.vertices)
     assert np.array_equal(one.faces, again.faces)
     assert not np.array_equal(one.vertices, other.vertices)
+
+
+@given(seed=st.integers(0, 1000), step=st.floats(0.5, 3))
+@settings(max_examples=10)
+def test_a_direction_changes_what_it_is_named_after(seed: int, step: float):
+    less, more = (
+        made(SHAPE, seed=seed, height=1.0, solidity=sign * step).volume for sign in (-1, 1)
+    )
+    assert less < made(SHAPE, seed=seed, height=1.0).volume < more
+
+
+def test_a_direction_that_the_model_does_not_know_is_one_sentence():
+    with pytest.raises(UserError, match="boxes does not know curves: leave it at 0"):
+        made(SHAPE, curves=1.0)
 
 
 def test_a_record_makes_the_shape_again_and_so_does_its_file(tmp_path: Path):
@@ -237,4 +251,4 @@ def test_a_flat_or_strange_mesh_is_varied_all_the_same():
 def test_cancelling():
     job = Job(lambda event: job.cancel() if event.fraction > 0.1 else None)
     with pytest.raises(Cancelled):
-        SHAPE.run(None, job, ENGINE, category="chair")
+        SHAPE.run(None, job, ENGINE, category="chair", model="boxes")

@@ -21,7 +21,7 @@ from triptych.shape.mesh import Mesh
 from triptych.shape.render import rendered
 from triptych.shape.uv import box_projection
 
-QUICK = ["--detail", "32", "--quiet", "--threads", "1", "--provider", "cpu"]
+QUICK = ["--detail", "32", "--model", "boxes", "--quiet", "--threads", "1", "--provider", "cpu"]
 
 
 def block() -> Mesh:
@@ -122,7 +122,7 @@ def test_a_chair_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert cli.main(["about", str(out)]) == 0
     said = capsys.readouterr().out
     assert '"chair"' in said
-    assert "shape 1.0.0" in said
+    assert "boxes 1.0.0" in said
     assert run("chair", "-o", out) == 2
     assert "--overwrite" in capsys.readouterr().err
 
@@ -182,18 +182,6 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureF
     (tmp_path / "file").write_text("")
     assert run("chair", "-o", tmp_path / "file" / "a.glb") == 2
     assert "cannot write" in capsys.readouterr().err
-
-
-def test_without_a_model_it_is_not_offered(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-):
-    from triptych import bundle
-
-    if any(not found.user for found in bundle.find_bundles("shape")):
-        return  # one ships
-    monkeypatch.setenv("TRIPTYCH_USER_DATA", str(tmp_path))
-    assert run("chair", "-o", tmp_path / "a.glb") == 2
-    assert "triptych train shape" in capsys.readouterr().err
 
 
 def test_pictures_show_the_mesh_on_its_ground():

@@ -27,7 +27,7 @@ def worker(user: Path) -> Iterator[Worker]:
         yield started
 
 
-QUICK: dict[str, Any] = {"detail": 32, "seed": 3}
+QUICK: dict[str, Any] = {"detail": 32, "seed": 3, "model": "boxes"}
 
 
 def taken(run: Run) -> tuple[Mesh, dict[str, Any]]:
@@ -56,22 +56,33 @@ def test_a_mesh_comes_as_it_does_in_process(worker: Worker):
 
 def test_shapes_files_and_meshes_go_in(worker: Worker, tmp_path: Path):
     one, shape = taken(worker.run_mesh("shape", {"category": "chair", **QUICK}))
-    again, _ = taken(worker.run_mesh("vary_shape", {"amount": 0, "detail": 32}, shape))
+    again, _ = taken(
+        worker.run_mesh("vary_shape", {"amount": 0, "detail": 32, "model": "boxes"}, shape)
+    )
     assert np.array_equal(one.vertices, again.vertices)
     files.save(one, tmp_path / "a.obj")
-    crossed = worker.run_mesh("cross_shapes", {"other": tmp_path / "a.obj", "detail": 32}, shape)
+    crossed = worker.run_mesh(
+        "cross_shapes", {"other": tmp_path / "a.obj", "detail": 32, "model": "boxes"}, shape
+    )
     assert taken(crossed)[0].faults() == []
-    values = {"favourites": [shape, tmp_path / "a.obj"], "rejected": [shape], "detail": 32}
+    values = {
+        "favourites": [shape, tmp_path / "a.obj"],
+        "rejected": [shape],
+        "detail": 32,
+        "model": "boxes",
+    }
     assert taken(worker.run_mesh("shape_like", values))[0].faults() == []
     with Pixels(one.vertices.shape) as vertices, Pixels(one.faces.shape, kind="i4") as faces:
         vertices.data[:] = one.vertices.tobytes()
         faces.data[:] = one.faces.tobytes()
-        varied, _ = taken(worker.run_mesh("vary_shape", {"detail": 32}, (vertices, faces)))
+        varied, _ = taken(
+            worker.run_mesh("vary_shape", {"detail": 32, "model": "boxes"}, (vertices, faces))
+        )
     assert np.allclose(varied.size, one.size, rtol=0.02)
 
 
 def test_cancelling_stops_it(worker: Worker):
-    run = worker.run_mesh("shape", {"category": "chair", "detail": 256})
+    run = worker.run_mesh("shape", {"category": "chair", "detail": 256, "model": "boxes"})
     while not run.fraction:
         assert not run.wait(0.01)
     run.cancel()
@@ -92,7 +103,7 @@ def test_cancelling_stops_it(worker: Worker):
 def test_a_mistake_is_one_sentence(
     worker: Worker, task: str, values: dict[str, Any], mesh: Any, said: str
 ):
-    run = worker.run_mesh(task, values, mesh)
+    run = worker.run_mesh(task, {"model": "boxes", **values}, mesh)
     assert run.wait(30)
     with pytest.raises(WorkerError, match=said) as caught:
         run.mesh()

@@ -36,6 +36,24 @@ class Category:
         return completed(self.size, asked)
 
 
+@dataclass(frozen=True)
+class Direction:
+    """A way to change a shape, which a bundle's `directions.npz` holds as steps of latents."""
+
+    name: str
+    label: str
+    help: str
+
+
+DIRECTIONS = (
+    Direction("solidity", "Solidity", "Less: slender and open; more: massive."),
+    Direction("top_weight", "Top weight", "Less: heavy below; more: heavy above."),
+    Direction("curves", "Curves", "Less: flat and angular; more: curved."),
+    Direction("flare", "Flare", "Less: narrow above; more: wide above."),
+    Direction("back_weight", "Back weight", "Less: heavy in front; more: heavy at the back."),
+)
+
+
 def completed(size: Sequence[float] | Array, asked: Sequence[float | None]) -> Array:
     """`size` with what is asked of its three measures; the others follow in proportion."""
     factors = [want / have for want, have in zip(asked, size, strict=True) if want is not None]
@@ -80,14 +98,35 @@ class ShapeModel:
         points, normals = sampled(mesh, _POINTS, 0)
         low, high = mesh.vertices.min(0), mesh.vertices.max(0)
         points = (points - (low + high) / 2) * (2 * FILLED / mesh.size.max())
-        both = np.concatenate([points, normals], 1)[None].astype(np.float32)
-        return self._run("encode", {"points": both})["latent"]
+        return self.encoded_surface(np.concatenate([points, normals], 1))
+
+    def encoded_surface(self, points: Array) -> Array:
+        """The latent of surface points with normals (4,096 x 6) in the cube."""
+        return self._run("encode", {"points": points[None].astype(np.float32)})["latent"]
 
     def field(self, latent: Array, symmetry: float) -> Field:
         """The field of a latent, made symmetric by that share."""
         planes = self._run("decode", {"latent": latent})["planes"]
         graph = self.bundle.graph("field")
         return Field(planes, graph, self._engine, self._job, self._truncation, symmetry)
+
+    def moved(self, latent: Array, category: str, steps: Mapping[str, float]) -> Array:
+        """The latent, `steps` (standard deviations) further in the directions named.
+
+        Raises UserError where a step is wanted that this bundle does not know.
+        """
+        wanted = {name: step for name, step in steps.items() if step}
+        if not wanted:
+            return latent
+        known = self.bundle.card.extra.get("directions", [])
+        for name in wanted:
+            if name not in known:
+                raise UserError(f"{self.bundle.listed} does not know {name}: leave it at 0.")
+        with np.load(self.bundle.file("directions.npz")) as held:
+            own = held[self.category(category).name].astype(np.float32)
+        for name, step in wanted.items():
+            latent = latent + np.float32(step) * own[known.index(name)]
+        return latent
 
     def nearest(self, latent: Array, size: Array) -> str:
         """The category whose typical shape in these proportions is most like `latent`."""

@@ -14,7 +14,7 @@ from triptych.errors import UserError
 from triptych.shape import mesh as meshes
 from triptych.shape.decimate import decimated
 from triptych.shape.mesh import Mesh
-from triptych.shape.model import ShapeModel, categories, completed, models
+from triptych.shape.model import DIRECTIONS, ShapeModel, categories, completed, models
 from triptych.shape.surface import extract
 from triptych.shape.uv import box_projection
 from triptych.task import Parameter, Result, Task
@@ -32,6 +32,7 @@ def shape(given: None, job: Job, engine: Engine, **values: Any) -> Result:
     category = model.category(values["category"])
     size = category.sized(_asked(values))
     latent = model.generated(category.name, size, values["seed"], values["variety"])
+    latent = model.moved(latent, category.name, _steps(values))
     return _solid(model, latent, category.name, size, job, values)
 
 
@@ -43,6 +44,7 @@ def vary(given: Mesh, job: Job, engine: Engine, amount: float, seed: int, **valu
     if amount > 0:
         other = model.generated(category, size, seed)
         latent = latent + np.float32(amount) * (other - latent)
+    latent = model.moved(latent, category, _steps(values))
     return _solid(model, latent, category, size, job, values)
 
 
@@ -103,6 +105,10 @@ def _apart(one: Array, other: Array) -> float:
 
 def _asked(values: dict[str, Any]) -> tuple[float | None, float | None, float | None]:
     return values["width"], values["height"], values["depth"]
+
+
+def _steps(values: dict[str, Any]) -> dict[str, float]:
+    return {one.name: values[one.name] for one in DIRECTIONS}
 
 
 def _loaded(value: Path | Mesh) -> Mesh:
@@ -210,6 +216,10 @@ _SURFACE = (
         advanced=True,
     ),
 )
+_DIRECTIONS = tuple(
+    Parameter(one.name, one.label, "float", 0.0, one.help, minimum=-3.0, maximum=3.0, step=0.1)
+    for one in DIRECTIONS
+)
 _SEED = Parameter("seed", "Seed", "seed", 0, "Another seed makes another shape.")
 
 SHAPE = Task(
@@ -242,6 +252,7 @@ SHAPE = Task(
             maximum=1.5,
             step=0.05,
         ),
+        *_DIRECTIONS,
         *_SURFACE,
     ),
 )
@@ -266,6 +277,7 @@ VARY = Task(
         ),
         _SEED,
         *_SIDES,
+        *_DIRECTIONS,
         *_SURFACE,
     ),
 )

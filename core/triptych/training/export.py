@@ -148,8 +148,8 @@ def write_bundle(
 ) -> Path:
     """Write a whole bundle to `folder`, aside first, and put it in the place of what was there.
 
-    Of the bundle `kept` all other graphs go along as they are. Half-precision rounding is part of
-    the model, so the modules' weights are rounded before the parity is measured.
+    Of the bundle `kept` all other graphs and files go along as they are. Half-precision rounding
+    is part of the model, so the modules' weights are rounded before the parity is measured.
 
     Raises:
         UserError: PyTorch and ONNX differ by more than 1e-3; `folder` holds something that is not
@@ -209,7 +209,8 @@ def _fill(
         model = onnx.load(path)
         helper.set_model_props(model, {bundle.METADATA_KEY: bundle.graph_metadata(card, name)})
         onnx.save(model, path)
-    for relative, content in files.items():
+    held = {name: kept.file(name).read_bytes() for name in kept.card.files} if kept else {}
+    for relative, content in {**held, **files}.items():
         (folder / relative).parent.mkdir(parents=True, exist_ok=True)
         (folder / relative).write_bytes(content)
     bundle.write_card(folder, card)

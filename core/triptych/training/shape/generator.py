@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,12 +57,16 @@ class GeneratorRecipe(Recipe):
     def setup(self, device: torch.device) -> dict[str, nn.Module]:
         s = self.settings
         shapes = samples.training(s.shapes, s.real)
-        latents = self._encoded(shapes)
+        net = shape_export.load_shape(self._base().path)
+        latents = shape_export.encoded(net, shapes)
         known = shapes.category < len(FAMILIES)  # the last category is of all else
         self.latents, self.category = latents[known], shapes.category[known].astype(np.int64)
         self.size = shape_export.proportions(shapes.size[known]).astype(np.float32)
         held_out, _ = samples.held_out(s.held_out, False)
-        self.held_out, self.held_out_category = self._encoded(held_out), held_out.category
+        self.held_out, self.held_out_category = (
+            shape_export.encoded(net, held_out),
+            held_out.category,
+        )
         space = Space(min(s.count, len(self.latents) - 1))
         space.fit(self.latents)
         with torch.no_grad():
@@ -79,18 +82,6 @@ class GeneratorRecipe(Recipe):
         if self.settings.base:
             return bundle.open_bundle(Path(self.settings.base))
         return bundle.get_bundle("shape", "shape")
-
-    def _encoded(self, shapes: samples.Shapes) -> np.ndarray:
-        """The latents of stored shapes, kept in the cache."""
-        base = self._base()
-        told = base.card.graphs["encode"].sha256 + f"{shapes.size.sum():.6f} {len(shapes)}"
-        name = f"latents-{hashlib.sha256(told.encode()).hexdigest()[:12]}.npy"
-        place = data.cache_folder() / "shapes" / name
-        if not place.is_file():
-            made = shape_export.encoded(shape_export.load_shape(base.path), shapes)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            np.save(place, made.astype(np.float16))
-        return np.load(place).astype(np.float32)
 
     def optimizers(self, modules: Mapping[str, nn.Module]) -> dict[str, torch.optim.Optimizer]:
         rates = {"critic": self.settings.critic_rate, "generator": self.settings.rate}

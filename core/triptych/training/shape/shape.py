@@ -15,6 +15,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor, nn
 
 from triptych import bundle
+from triptych.shape.model import DIRECTIONS
 from triptych.training import data, export
 from triptych.training.loop import LoopSettings, Recipe, Run
 from triptych.training.muon import MuonAdam
@@ -168,6 +169,7 @@ class ShapeRecipe(Recipe):
             if own.any():
                 sizes = shape_export.proportions(self.shapes.size[own])
                 generator.fit(category, latents[own], sizes)
+        files = {"directions.npz": shape_export.directions(latents, self.shapes)}
         metrics = [_metric("procedural", measured(net, self.held_out, len(self.held_out)))]
         if self.real_held_out is not None:
             told = measured(net, self.real_held_out, len(self.real_held_out))
@@ -192,10 +194,11 @@ class ShapeRecipe(Recipe):
                 "noise": NOISE,
                 "truncation": samples.TRUNCATION,
                 "width": self.settings.width,
+                "directions": [one.name for one in DIRECTIONS],
             },
         )
         graphs = {**shape_export.graphs(net), "generate": shape_export.generate(generator)}
-        return export.write_bundle(folder, card, graphs, {})
+        return export.write_bundle(folder, card, graphs, files)
 
     def _made_here(self) -> dict[str, object]:
         return {

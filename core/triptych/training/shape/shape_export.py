@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +12,18 @@ import torch
 from torch import Tensor, nn
 
 from triptych import bundle
+from triptych.files import write_whole
+from triptych.shape.model import DIRECTIONS
+from triptych.training import data
 from triptych.training.export import GraphExport, weights
+from triptych.training.shape import directions as named
 from triptych.training.shape.latents import NOISE
 from triptych.training.shape.procedural import FAMILIES
 from triptych.training.shape.render import Distance
 from triptych.training.shape.samples import SURFACE, TRUNCATION, Shapes
 from triptych.training.shape.shape_net import AXES, FEATURES, LATENT, RESOLUTION, ShapeNet
+
+_TOGETHER = 16  # shapes that are encoded at once
 
 
 class Encode(nn.Module):
@@ -55,13 +63,27 @@ def load_shape(folder: Path) -> ShapeNet:
 
 @torch.no_grad()
 def encoded(net: ShapeNet, shapes: Shapes) -> np.ndarray:
-    """The latents' means (N x 24 x 8 x 8, float32) of stored shapes."""
-    device = next(net.parameters()).device
-    made = []
-    for index in range(len(shapes)):
-        surface = torch.from_numpy(shapes.surface(index))[None].to(device)
-        made.append(net.encoder(surface)[0][0].cpu().numpy())
-    return np.stack(made)
+    """The latents' means (N x 24 x 8 x 8, float32) of stored shapes, kept in the cache.
+
+    They are rounded to half precision, and so are the weights that they are kept for: those of a
+    bundle and of the run that it was made from are the same.
+    """
+    state = b"".join(w.half().cpu().numpy().tobytes() for w in net.encoder.state_dict().values())
+    told = state + shapes.size.tobytes() + shapes.category.tobytes()
+    place = data.cache_folder() / "shapes" / f"latents-{hashlib.sha256(told).hexdigest()[:12]}.npy"
+    if not place.is_file():
+        device = next(net.parameters()).device
+        made = []
+        for start in range(0, len(shapes), _TOGETHER):
+            stop = min(start + _TOGETHER, len(shapes))
+            surfaces = np.stack([shapes.surface(index) for index in range(start, stop)])
+            mean, _ = net.encoder(torch.from_numpy(surfaces).to(device))
+            made.append(mean.cpu().numpy().astype(np.float16))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        stream = io.BytesIO()
+        np.save(stream, np.concatenate(made))
+        write_whole(place, stream.getvalue())
+    return np.asarray(np.load(place), np.float32)
 
 
 def distance(net: ShapeNet, latent: Tensor) -> Distance:
@@ -102,6 +124,21 @@ def categories(shapes: Shapes) -> list[dict[str, Any]]:
             }
         )
     return told
+
+
+def directions(latents: np.ndarray, shapes: Shapes) -> bytes:
+    """`directions.npz`: for each family its directions (K x 24 x 8 x 8, float16)."""
+    held: dict[str, Any] = {}
+    for category, name in enumerate(FAMILIES):
+        own = np.flatnonzero(shapes.category == category)
+        steps = np.zeros((len(DIRECTIONS), *LATENT), np.float32)
+        if len(own):
+            told = np.stack([named.measured(shapes, int(index)) for index in own])
+            steps = named.found(latents[own], told, proportions(shapes.size[own]))
+        held[name] = steps.astype(np.float16)
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **held)
+    return stream.getvalue()
 
 
 def _rounded(values: np.ndarray) -> list[float]:
