@@ -17,14 +17,26 @@ from pathlib import Path
 from triptych import __version__, bundle, engine
 from triptych.errors import UserError, one_line
 
-_NEEDED = {"numpy": "numpy", "pillow": "PIL", "platformdirs": "platformdirs", "rich": "rich"}
+# The distributions that pyproject.toml asks for, each with a module of it; ONNX Runtime is apart.
+_NEEDED = {
+    "mido": "mido",
+    "numpy": "numpy",
+    "pillow": "PIL",
+    "platformdirs": "platformdirs",
+    "python-osc": "pythonosc",
+    "python-rtmidi": "rtmidi",
+    "rich": "rich",
+    "trimesh": "trimesh",
+}
 _TRAINING = {
-    "torch": "torch",
+    "libigl": "igl",
     "lightning-fabric": "lightning_fabric",
+    "matplotlib": "matplotlib",
     "onnx": "onnx",
     "onnxscript": "onnxscript",
-    "safetensors": "safetensors",
-    "matplotlib": "matplotlib",
+    "scipy": "scipy",
+    "symusic": "symusic",
+    "torch": "torch",
 }
 _RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml")
 _ENOUGH = 500e6  # bytes: a style of one's own and the file of an 8K picture fit well below
