@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import os
@@ -208,7 +209,8 @@ def _bridge() -> Iterator[Finding]:
     from triptych_bridge import ports, priority
 
     try:
-        inputs, outputs = ports.list_ports()
+        with _silent():
+            inputs, outputs = ports.list_ports()
         said = f"yes: {len(inputs)} ports of others to read, {len(outputs)} to play to"
         yield Finding("MIDI", said)
     except UserError as error:
@@ -221,6 +223,19 @@ def _bridge() -> Iterator[Finding]:
     else:
         said = "refused: the bridge's notes may be late on a busy machine; log in again afterwards"
         yield Finding("real-time priority", said, mend=priority.MENDING)
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Nothing on stderr: libjack prints there that no server runs, which is a finding already."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _gimp() -> Iterator[Finding]:

@@ -356,8 +356,10 @@ def sign(
     try:
         import c2pa
     except ImportError:
+        from triptych.doctor import pip_self
+
         raise UserError(
-            "signing needs c2pa-python; install it with: pip install 'triptych[c2pa]'"
+            f"signing needs c2pa-python; install it with: {pip_self('[c2pa]')}"
         ) from None
     parts = []
     for name in (certificate, key):
