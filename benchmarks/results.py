@@ -70,12 +70,14 @@ def card_metrics(
     if not options.card:
         return
     test = f"benchmarks/{Path(sys.argv[0]).name}"
-    kept = [metric for metric in found.card.metrics if metric["name"] not in figures]
+    # As it is now: another benchmark may have written into it since this one began.
+    card = bundle.open_bundle(found.path, verify=False).card
+    kept = [metric for metric in card.metrics if metric["name"] not in figures]
     new = [
         {"name": name, "value": float(f"{value:.4g}"), "unit": unit, "test": test}
         for name, (value, unit) in figures.items()
     ]
-    bundle.write_card(found.path, dataclasses.replace(found.card, metrics=kept + new))
+    bundle.write_card(found.path, dataclasses.replace(card, metrics=kept + new))
 
 
 def processor() -> str:

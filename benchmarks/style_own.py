@@ -12,6 +12,7 @@ the mean of the library's styles.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -35,8 +36,9 @@ from triptych.training.image.style_loss import content_target, style_objective, 
 WAYS = {"own judge": "perceptual", "SqueezeNet": "squeezenet", "own judge, made pictures": "made"}
 
 
-def learned(work: tuple[str, str, float, int, Path]) -> np.ndarray:
-    """The code 1 x C that the recipe learns from (style, way, minutes, threads, folder)."""
+def learned(work: tuple[str, str, float, int, Path]) -> tuple[np.ndarray, int]:
+    """The code 1 x C that the recipe learns from (style, way, minutes, threads, folder), and in how
+    many steps."""
     style, way, minutes, threads, place = work
     torch.set_num_threads(threads)
     made = way == "made"
@@ -53,7 +55,7 @@ def learned(work: tuple[str, str, float, int, Path]) -> np.ndarray:
     print(f"{style}, {way}: {run.step} steps", flush=True)
     folder = recipe.export(loop.averaged(recipe, run), run, place / f"bundle-{style}-{way}")
     with np.load(open_bundle(folder).file("codes.npz")) as stored:
-        return np.asarray(stored["codes"], np.float32)
+        return np.asarray(stored["codes"], np.float32), run.step
 
 
 def main() -> None:
@@ -103,26 +105,34 @@ def main() -> None:
         for name, picture in styles.items():
             picture.save(Path(place) / f"{name}.png")
         tasks = [(*work, options.minutes, threads, Path(place)) for work in works]
-        codes = dict(zip(works, pool.map(learned, tasks), strict=True))
+        made = dict(zip(works, pool.map(learned, tasks), strict=True))
+    load = os.getloadavg()[2] if hasattr(os, "getloadavg") else None  # of the last 15 minutes
     for name, picture in styles.items():
         guess = _guess(engine, picture)
         cells: list[object] = [name, objective(guess, picture)]
         for way in options.ways:
-            value = objective(codes[name, way], picture)
+            code, steps = made[name, way]
+            value = objective(code, picture)
             ratios[way].append(value / level)
-            cells += [value, value / level]
+            cells += [value, value / level, steps]
         rows.append(cells)
     titles = {value: key for key, value in WAYS.items()}
-    head = ["picture", "predictor", *(h for w in options.ways for h in (titles[w], "ratio"))]
+    head = [
+        "picture",
+        "predictor",
+        *(h for w in options.ways for h in (titles[w], "ratio", "steps")),
+    ]
     mean = {way: float(np.mean(values)) for way, values in ratios.items()}
     note = f"The library's mean objective is {level:.3f}. "
     note += "Mean ratio to it (bar: at most 1.25): " + ", ".join(
         f"{titles[way]} {value:.3f}" for way, value in mean.items()
     )
+    # The minutes are the clock's: beside other work they hold fewer steps.
+    busy = "" if load is None else f". Load of the machine meanwhile: {load:.1f}"
     results.publish(
         options,
         f"Own style, {options.minutes:g} minutes on {threads} thread(s)",
-        f"{results.table(head, rows)}\n\n{note}.",
+        f"{results.table(head, rows)}\n\n{note}{busy}.",
     )
     figures = {f"own style / library, {titles[w]}": (v, "ratio") for w, v in mean.items()}
     results.card_metrics(options, base, figures)

@@ -95,8 +95,10 @@ def library() -> Any:
     try:
         import link
     except ImportError as error:
+        from triptych.doctor import pip_self
+
         raise UserError(
-            f"Ableton Link is not installed ({one_line(error)}): run `pip install "
-            "'triptych[link]'`; its library is under the GPL."
+            f"Ableton Link is not installed ({one_line(error)}): run `{pip_self('[link]')}`; its "
+            "library is under the GPL."
         ) from error
     return link

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 from collections.abc import Iterable, Mapping
@@ -10,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from triptych.engine import Engine, Job
-from triptych.errors import UserError
-from triptych.files import refusal
+from triptych.errors import ParameterError, UserError
+from triptych.files import refusal, shown
 from triptych.media import MEDIA, Medium
 from triptych.provenance import Provenance
 from triptych.task import Task
@@ -27,7 +26,8 @@ def plan(
     source's format cannot be written. Two sources of one name get targets that differ.
 
     Raises UserError for a file that is not there, an empty folder, a format that cannot be written,
-    and a target that exists when `overwrite` is false.
+    a target whose folder is not there (the folder `output` itself is made) and one that exists when
+    `overwrite` is false.
     """
     inputs = list(inputs)
     reads, writes = MEDIA[task.input], MEDIA[task.output]
@@ -36,15 +36,18 @@ def plan(
     output = Path(output)
     sources: list[Path] = []
     for path in inputs:
-        if path.is_dir():
-            found = sorted(p for p in path.iterdir() if p.suffix.lower() in reads.readable)
-            if not found:
-                raise UserError(f"the folder {path} holds no {reads.noun}: name another one.")
-            sources += found
-        else:
-            with contextlib.suppress(ValueError):  # a name that no file can have is refused later
-                if not path.exists():  # before the work on the others
-                    raise refusal("read", path, FileNotFoundError(errno.ENOENT, ""))
+        try:
+            if path.is_dir():
+                found = sorted(p for p in path.iterdir() if p.suffix.lower() in reads.readable)
+                if not found:
+                    raise UserError(f"the folder {path} holds no {reads.noun}: name another one.")
+                sources += found
+            else:
+                path.stat()  # what is not there is said before the work on the others
+                sources.append(path)
+        except OSError as error:
+            raise refusal("read", path, error) from None
+        except ValueError:  # a name that no file can have is refused when it is read
             sources.append(path)
     several = len(inputs) > 1 or inputs[0].is_dir()
     if several or folder or output.is_dir():
@@ -53,7 +56,8 @@ def plan(
         targets = _inside(output, sources, writes)
     else:
         targets = [output]
-    return [(s, target(t, overwrite, writes)) for s, t in zip(sources, targets, strict=True)]
+    _check_folder(output.parent, output)
+    return [(s, _free(t, overwrite, writes)) for s, t in zip(sources, targets, strict=True)]
 
 
 def _inside(folder: Path, sources: Iterable[Path], writes: Medium) -> list[Path]:
@@ -71,12 +75,40 @@ def _inside(folder: Path, sources: Iterable[Path], writes: Medium) -> list[Path]
 
 
 def target(path: Path, overwrite: bool, writes: Medium = MEDIA["picture"]) -> Path:
-    """`path` if it may be written: the medium's ending, and nothing there unless `overwrite`."""
+    """`path` if it may be written: the medium's ending, in a folder that is there, and nothing of
+    that name in it unless `overwrite`.
+    """
+    _check_folder(path.parent, path)
+    return _free(path, overwrite, writes)
+
+
+def _free(path: Path, overwrite: bool, writes: Medium) -> Path:
     if path.suffix.lower() not in writes.writable:
         raise UserError(f"{path.name} has no ending of a {writes.noun}: {writes.advice}.")
-    if not overwrite and path.exists():
+    return _not_there(path, overwrite)
+
+
+def _not_there(path: Path, overwrite: bool) -> Path:
+    try:
+        taken = not overwrite and path.exists()
+    except OSError as error:
+        raise refusal("write", path, error) from None
+    if taken:
         raise UserError(f"{path} exists already: add --overwrite to replace it.")
     return path
+
+
+def _check_folder(folder: Path, path: Path) -> None:
+    """UserError unless `folder`, where `path` is to be, is there: a slip would make another one."""
+    try:
+        there = folder.is_dir()
+    except OSError as error:
+        raise refusal("write", path, error) from None
+    if not there:
+        raise UserError(
+            f"cannot write {shown(path)}: there is no folder {shown(folder)}; make it first, or "
+            "correct its name."
+        )
 
 
 def run_file(
@@ -91,18 +123,18 @@ def run_file(
 ) -> tuple[str, ...]:
     """Reads `source` (None for a task that starts from nothing), runs `task`, writes `target`.
 
-    The folder of `target` is made. `values` are as `Task.run` takes them; with `provenance` the
-    file says how it was made. `views` names the files of other forms of the result (see `Medium`).
-    Returns notes on what could not be kept, a sentence each.
+    The folder of `target` is made, but none above it. `values` are as `Task.run` takes them; with
+    `provenance` the file says how it was made. `views` names the files of other forms of the result
+    (see `Medium`). Returns notes on what could not be kept, a sentence each.
 
     Raises UserError for a file that cannot be read or written, or that `values` name too (a mask is
     not lost); Cancelled; `target` is then as it was.
     """
     for name, value in values.items():
         if any(_same(file, target) for file in _files(value)):
-            raise UserError(f"{target} is what {name} names: write to another file.")
+            raise ParameterError(name, f" names {target} too: write to another file.")
     try:  # before the work, not after it
-        target.parent.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(exist_ok=True)
         if not os.access(target.parent, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
@@ -131,9 +163,8 @@ def view_target(name: str, path: Path, overwrite: bool, writes: Medium) -> Path:
     ending = writes.views[name].ending
     if path.suffix.lower() != ending:
         raise UserError(f"--{name} {path.name} must end in {ending}.")
-    if not overwrite and path.exists():
-        raise UserError(f"{path} exists already: add --overwrite to replace it.")
-    return path
+    _check_folder(path.parent, path)
+    return _not_there(path, overwrite)
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from triptych import __version__
-from triptych.errors import Cancelled, UserError, did_you_mean, one_line
+from triptych.errors import Cancelled, ParameterError, UserError, did_you_mean, one_line
 from triptych.files import shown
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except UserError as error:
-        return _fail(str(error))
+        return _fail(error)
     except (Cancelled, KeyboardInterrupt):
         print("cancelled", file=sys.stderr)
         return _CANCELLED
@@ -74,9 +74,15 @@ class _Notes(logging.Handler):
         print(f"note: {one_line(record.getMessage(), 500)}", file=sys.stderr)
 
 
-def _fail(message: str) -> int:
-    print(f"error: {message}", file=sys.stderr)
+def _fail(error: UserError | str) -> int:
+    said = error.saying(_option) if isinstance(error, ParameterError) else error
+    print(f"error: {said}", file=sys.stderr)
     return 2
+
+
+def _option(parameter: str) -> str:
+    """What the command line calls a parameter."""
+    return "--" + parameter.replace("_", "-")
 
 
 def _dispatch(words: list[str]) -> int:
@@ -193,7 +199,7 @@ def _run_task(task: Task, words: list[str]) -> int:
                 notes = _beside(run, job)
             except UserError as error:
                 failed += 1
-                _fail(str(error))
+                _fail(error)
                 continue
             for note in notes:
                 log.warning("%s: %s", shown(source or target), note)
@@ -206,15 +212,19 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
     """Adds the options of how a task is run."""
     running = parser.add_argument_group("running")
     running.add_argument("--overwrite", action="store_true", help="replace files that exist")
-    running.add_argument(
+    _add_provenance(running)
+    running.add_argument("--provider", metavar="NAME", help="cuda, directml, coreml or cpu")
+    running.add_argument("--threads", type=int, metavar="N", help="threads on the CPU")
+    running.add_argument("--quiet", action="store_true", help="print errors only")
+
+
+def _add_provenance(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
         "--no-provenance",
         dest="provenance",
         action="store_false",
         help="do not write into the file how it was made",
     )
-    running.add_argument("--provider", metavar="NAME", help="cuda, directml, coreml or cpu")
-    running.add_argument("--threads", type=int, metavar="N", help="threads on the CPU")
-    running.add_argument("--quiet", action="store_true", help="print errors only")
 
 
 def _values(declared: dict[str, Any], given: argparse.Namespace) -> dict[str, Any]:
@@ -239,7 +249,7 @@ def _engine(given: argparse.Namespace) -> Engine | None:
 
 def _add_parameter(parser: argparse._ActionsContainer, declared: dict[str, Any]) -> None:
     """Adds the option of one declared parameter; its default stays with the declaration."""
-    option = "--" + declared["name"].replace("_", "-")
+    option = _option(declared["name"])
     kind = declared["kind"]
     options: dict[str, Any] = {
         "dest": "p_" + declared["name"],
@@ -291,7 +301,7 @@ def _value(declared: dict[str, Any], words: Any) -> Any:
         except ValueError:
             name = ""
         if not name:
-            option = "--" + declared["name"].replace("_", "-")
+            option = _option(declared["name"])
             raise UserError(f"{option} {word} has no weight: write {option} NAME:0.5, for example.")
     return blend
 
@@ -368,6 +378,7 @@ def _styles(words: list[str]) -> int:
     parser = _Parser("styles", "List the styles: name, title, artist, year.")
     parser.add_argument("-o", "--output", type=Path, metavar="SHEET", help="draw them into a PNG")
     parser.add_argument("--overwrite", action="store_true", help="replace a sheet that exists")
+    _add_provenance(parser)
     given = parser.parse(words)
     from triptych.image.style import styles
 
@@ -384,6 +395,7 @@ def _styles(words: list[str]) -> int:
         return 0
     from triptych import batch
     from triptych.image import picture, sheet
+    from triptych.provenance import COMPOSED, Provenance
 
     target = batch.target(given.output, given.overwrite)
     cells = []
@@ -393,7 +405,10 @@ def _styles(words: list[str]) -> int:
         by = ", ".join(part for part in (artist, year) if part)
         path = bundle.file(thumbnail) if thumbnail else None
         cells.append(sheet.Cell(path, title, (by, f"--style {name}")))
-    picture.save(picture.Picture(sheet.contact_sheet(cells, "Styles")), target)
+    owners = {owner.listed: owner.used for _, owner, _ in rows}
+    record = Provenance("styles", list(owners.values()), digital_source_type=COMPOSED)
+    drawn = picture.Picture(sheet.contact_sheet(cells, "Styles"))
+    picture.save(drawn, target, record if given.provenance else None)
     print(target)
     return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import os
@@ -17,14 +18,26 @@ from pathlib import Path
 from triptych import __version__, bundle, engine
 from triptych.errors import UserError, one_line
 
-_NEEDED = {"numpy": "numpy", "pillow": "PIL", "platformdirs": "platformdirs", "rich": "rich"}
+# The distributions that pyproject.toml asks for, each with a module of it; ONNX Runtime is apart.
+_NEEDED = {
+    "mido": "mido",
+    "numpy": "numpy",
+    "pillow": "PIL",
+    "platformdirs": "platformdirs",
+    "python-osc": "pythonosc",
+    "python-rtmidi": "rtmidi",
+    "rich": "rich",
+    "trimesh": "trimesh",
+}
 _TRAINING = {
-    "torch": "torch",
+    "libigl": "igl",
     "lightning-fabric": "lightning_fabric",
+    "matplotlib": "matplotlib",
     "onnx": "onnx",
     "onnxscript": "onnxscript",
-    "safetensors": "safetensors",
-    "matplotlib": "matplotlib",
+    "scipy": "scipy",
+    "symusic": "symusic",
+    "torch": "torch",
 }
 _RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml")
 _ENOUGH = 500e6  # bytes: a style of one's own and the file of an 8K picture fit well below
@@ -196,7 +209,8 @@ def _bridge() -> Iterator[Finding]:
     from triptych_bridge import ports, priority
 
     try:
-        inputs, outputs = ports.list_ports()
+        with _silent():
+            inputs, outputs = ports.list_ports()
         said = f"yes: {len(inputs)} ports of others to read, {len(outputs)} to play to"
         yield Finding("MIDI", said)
     except UserError as error:
@@ -209,6 +223,19 @@ def _bridge() -> Iterator[Finding]:
     else:
         said = "refused: the bridge's notes may be late on a busy machine; log in again afterwards"
         yield Finding("real-time priority", said, mend=priority.MENDING)
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Nothing on stderr: libjack prints there that no server runs, which is a finding already."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _gimp() -> Iterator[Finding]:

@@ -5,11 +5,27 @@ from __future__ import annotations
 import difflib
 import functools
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 
 class UserError(Exception):
     """Something the user can mend: one sentence that says what is wrong and what to do."""
+
+
+class ParameterError(UserError):
+    """A value that a task's parameter does not take.
+
+    Every second one of `words`, from the first on, is the name of a parameter, of which each host
+    has its own: `saying(called)` is the sentence with `called(name)` for each.
+    """
+
+    def __init__(self, *words: str) -> None:
+        super().__init__("".join(words))
+        self.words = words
+
+    def saying(self, called: Callable[[str], str]) -> str:
+        """The sentence with the host's names."""
+        return "".join(word if place % 2 else called(word) for place, word in enumerate(self.words))
 
 
 class Cancelled(Exception):

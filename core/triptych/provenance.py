@@ -31,6 +31,7 @@ GENERATOR = f"Triptych {__version__}"
 SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 EDITED = SOURCE_TYPES + "compositeWithTrainedAlgorithmicMedia"
 SYNTHESISED = SOURCE_TYPES + "trainedAlgorithmicMedia"
+COMPOSED = SOURCE_TYPES + "composite"
 
 _NAMESPACES = {
     "x": "adobe:ns:meta/",
@@ -67,7 +68,8 @@ class Provenance:
     `bundles` holds {"name", "version", "sha256"} for each model, `parameters` plain JSON values,
     `inputs` file names (their folders are dropped: they are nobody's business), `created` an
     ISO 8601 time. `digital_source_type` is EDITED for a changed picture, SYNTHESISED for one that
-    was made from nothing. Long texts and lists are shortened.
+    was made from nothing, COMPOSED for a sheet of pictures that were there before. Long
+    texts and lists are shortened.
     """
 
     task: str
@@ -303,7 +305,11 @@ def describe(path: str | os.PathLike[str]) -> str:
     record = read(path)
     if record is None:
         return f"{shown(path)}: no record of how it was made."
-    how = {EDITED: "edited with a trained model", SYNTHESISED: "made by a trained model"}
+    how = {
+        EDITED: "edited with a trained model",
+        SYNTHESISED: "made by a trained model",
+        COMPOSED: "composed of other pictures",
+    }
     lines = [
         ("made by", record.generator),
         ("created", record.created),
@@ -350,8 +356,10 @@ def sign(
     try:
         import c2pa
     except ImportError:
+        from triptych.doctor import pip_self
+
         raise UserError(
-            "signing needs c2pa-python; install it with: pip install 'triptych[c2pa]'"
+            f"signing needs c2pa-python; install it with: {pip_self('[c2pa]')}"
         ) from None
     parts = []
     for name in (certificate, key):

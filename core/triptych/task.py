@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from triptych.engine import Engine, Job, default_engine
-from triptych.errors import UserError, did_you_mean
+from triptych.errors import ParameterError, UserError, did_you_mean
 
 if TYPE_CHECKING:
     import numpy as np
@@ -102,7 +102,7 @@ class Parameter:
         return tuple(self.choices() if callable(self.choices) else self.choices)
 
     def check(self, value: Any) -> Any:
-        """`value` in its normal form, or UserError: out of range, not a number, unknown, ...
+        """`value` in its normal form, or ParameterError: out of range, not a number, unknown, ...
 
         Returns float, int, bool or str; for pictures and masks a Path or a float32 array; for a
         score a Path or a Score; for a mesh a Path or a Mesh, for meshes a list of them; for a
@@ -112,7 +112,7 @@ class Parameter:
         if value is None or (self.kind in ("blend", "meshes") and value in ([], ())):
             if self.optional:
                 return None
-            raise UserError(f"{self.name} needs a value.")
+            raise ParameterError(self.name, " needs a value.")
         if self.kind in ("float", "int", "seed"):
             return self._number(value, whole=self.kind != "float")
         if self.kind == "bool":
@@ -157,14 +157,14 @@ class Parameter:
             "accepts_picture": self.accepts_picture,
         }
 
-    def _number(self, value: Any, whole: bool) -> float | int:
+    def _number(self, value: Any, whole: bool, must: str = " must be") -> float | int:
         what = "a whole number" if whole else "a number"
         try:
             number = float(value) if isinstance(value, (str, numbers.Real)) else math.nan
         except (ValueError, OverflowError):
             number = math.nan
         if isinstance(value, bool) or not math.isfinite(number) or (whole and number % 1):
-            raise UserError(f"{self.name} must be {what}, not {_shown(value)}.")
+            raise ParameterError(self.name, f"{must} {what}, not {_shown(value)}.")
         low, high = self.minimum, self.maximum
         if (low is not None and number < low) or (high is not None and number > high):
             unit = f" {self.unit}" if self.unit else ""
@@ -172,20 +172,20 @@ class Parameter:
                 bounds = f"at least {low}" if high is None else f"at most {high}"
             else:
                 bounds = f"from {low} to {high}"
-            raise UserError(f"{self.name} must be {bounds}{unit}, not {_shown(value)}.")
+            raise ParameterError(self.name, f"{must} {bounds}{unit}, not {_shown(value)}.")
         return int(number) if whole else number
 
     def _bool(self, value: Any) -> bool:
         numpy_bool = type(value).__name__ in ("bool", "bool_")
         if numpy_bool or (isinstance(value, (int, float)) and value in (0, 1)):
             return bool(value)
-        raise UserError(f"{self.name} must be true or false, not {_shown(value)}.")
+        raise ParameterError(self.name, f" must be true or false, not {_shown(value)}.")
 
     def _text(self, value: Any) -> str:
         if not isinstance(value, str) or "\0" in value:
-            raise UserError(f"{self.name} must be text, not {_shown(value)}.")
+            raise ParameterError(self.name, f" must be text, not {_shown(value)}.")
         if self.maximum is not None and len(value) > self.maximum:
-            raise UserError(f"{self.name} must have at most {self.maximum:.0f} characters.")
+            raise ParameterError(self.name, f" must have at most {self.maximum:.0f} characters.")
         return value
 
     def _choice(self, value: Any) -> Any:
@@ -204,18 +204,18 @@ class Parameter:
                 return path
         what = f"{self.noun}{' or picture file' if self.accepts_picture else ''}"
         known = did_you_mean(str(value), (option.value for option in options))
-        where = "" if self.name == self.noun else f"{self.name}: "
-        raise UserError(f"{where}there is no {what} named {_shown(value)}{known}")
+        raise ParameterError(self.name, f": there is no {what} named {_shown(value)}{known}")
 
     def _blend(self, value: Any) -> list[tuple[Any, float]]:
         pairs: list[tuple[Any, Any]] = []
         with contextlib.suppress(TypeError, ValueError):
             pairs = [(choice, weight) for choice, weight in value]
-        blend = [(self._choice(choice), self._number(weight, False)) for choice, weight in pairs]
+        must = ": a weight must be"
+        blend = [(self._choice(one), self._number(weight, False, must)) for one, weight in pairs]
         if any(weight < 0 for _, weight in blend) or not sum(weight for _, weight in blend) > 0:
-            raise UserError(
-                f"{self.name} must be a list of names with weights, of which none is below 0 and "
-                "one is above."
+            raise ParameterError(
+                self.name,
+                " must be a list of names with weights, of which none is below 0 and one is above.",
             )
         return blend
 
@@ -223,7 +223,7 @@ class Parameter:
         if isinstance(value, (str, os.PathLike)):
             if path := _file(value):
                 return path
-            raise UserError(f"{self.name}: there is no file {_shown(os.fspath(value))}.")
+            raise ParameterError(self.name, f": there is no file {_shown(os.fspath(value))}.")
         checks: dict[str, Callable[..., Any]] = {"mask": check_mask, "score": _check_score}
         checks |= {"mesh": _check_mesh, "meshes": _check_mesh}
         return checks.get(self.kind, check_picture)(value, self.name)
@@ -295,7 +295,9 @@ class Task:
         for name, parameter in parameters.items():
             needed = parameter.needs
             if needed and checked[needed] is None and checked[name] != parameter.default:
-                raise UserError(f"{name} means nothing without {needed}: give {needed} too.")
+                raise ParameterError(
+                    name, " means nothing without ", needed, ": give ", needed, " too."
+                )
         return checked
 
     def run(

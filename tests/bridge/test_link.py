@@ -115,5 +115,5 @@ def test_the_bridge_leads_the_session_too(clock: LinkClock, peer: Callable[[str]
 
 def test_without_it_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "link", None)
-    with pytest.raises(UserError, match=r"run `pip install 'triptych\[link\]'`"):
+    with pytest.raises(UserError, match=r"run `.* -m pip install .*\[link\]'`"):
         link.library()

@@ -1,8 +1,10 @@
 """The doctor on a sound installation, and on each ailment that it knows."""
 
 import os
+import re
 import shutil
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -60,6 +62,14 @@ def test_two_runtimes_are_in_each_others_way(
     assert "pip uninstall -y onnxruntime onnxruntime-gpu && " in said
     assert "pip install onnxruntime-gpu" in said
     assert said.endswith("\n1 thing to mend\n")
+
+
+def test_it_looks_for_what_pip_installs():
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    needed = {re.split(r"[\[><;= ]", one)[0] for one in project["dependencies"]}
+    train = {re.split(r"[\[><;= ]", one)[0] for one in project["optional-dependencies"]["train"]}
+    assert set(doctor._NEEDED) == needed - set(doctor._RUNTIMES)
+    assert set(doctor._TRAINING) == train
 
 
 def test_a_missing_package(monkeypatch: pytest.MonkeyPatch):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from triptych.engine import Engine, Job
-from triptych.errors import Cancelled, UserError
+from triptych.errors import Cancelled, ParameterError, UserError
 from triptych.task import MAX_SEED, Choice, Parameter, Result, Task
 
 STYLES = (
@@ -175,11 +175,16 @@ def test_a_blend_has_weights_of_which_none_is_negative(pairs: list[tuple[str, fl
 def test_what_is_no_blend_is_refused(value: Any) -> None:
     assert "names with weights" in refusal(MIX, value)
     assert "mix: there is no choice named 'ocean'" in refusal(MIX, [("ocean", 1)])
+    assert "mix: a weight must be a number" in refusal(MIX, [("wave", "much")])
 
 
 def test_what_needs_another_is_refused_without_it() -> None:
     with pytest.raises(UserError, match="feather means nothing without mask"):
         DARKEN.check({"feather": 2})
+    with pytest.raises(ParameterError) as error:
+        DARKEN.check({"feather": 2})
+    said = error.value.saying(lambda name: f"--{name}")
+    assert said == "--feather means nothing without --mask: give --mask too."
     mask = np.ones((4, 5), np.float32)
     assert DARKEN.check({"feather": 2, "mask": mask})["feather"] == 2
     assert DARKEN.check({"feather": 0})["feather"] == 0

@@ -127,8 +127,8 @@ def test_a_folder_that_cannot_be_written(style: Callable[..., Run], tmp_path: Pa
     (tmp_path / "locked").chmod(0o555)
     line = one_error(style("in.png", "-o", "locked/x.png", limit=without_root))
     assert "cannot write locked/x.png: permission is denied" in line
-    line = one_error(style("in.png", "-o", "locked/new/x.png", limit=without_root))
-    assert "cannot write locked/new/x.png: permission is denied" in line
+    line = one_error(style("in.png", "-o", "locked/new/", limit=without_root))
+    assert "cannot write locked/new/in.png: permission is denied" in line
     assert files(tmp_path) == ["in.png"]
 
 

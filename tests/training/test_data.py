@@ -93,6 +93,7 @@ def test_broken_sets_are_one_sentence(waves: Path, tmp_path: Path):
     (tmp_path / "bad/a.png").write_text("just text")
     (tmp_path / "cut").mkdir()
     (tmp_path / "cut/a.png").write_bytes((waves / "0.png").read_bytes()[:100])
+    (tmp_path / "alone.png").write_text("just text")
     (tmp_path / "nothing").mkdir()
     (tmp_path / "nothing/a.jpg").write_bytes(b"")
     for path, said in {
@@ -100,6 +101,7 @@ def test_broken_sets_are_one_sentence(waves: Path, tmp_path: Path):
         tmp_path / "empty": "holds no picture",
         tmp_path / "text.zip": "not a readable zip",
         tmp_path / "bad": "a.png in bad is not a readable picture",
+        tmp_path / "alone.png": "^alone.png is not a readable picture: mend it",
         tmp_path / "cut": "a.png in cut is not a readable picture",
         tmp_path / "nothing": "a.jpg in nothing is not a readable picture",
         broken_zip(waves, tmp_path / "flipped.zip"): "cannot be unpacked",
@@ -107,6 +109,7 @@ def test_broken_sets_are_one_sentence(waves: Path, tmp_path: Path):
         with pytest.raises(UserError, match=said) as caught:
             list(data.open_source(path, "CC0-1.0").pictures())
         assert "\n" not in str(caught.value)
+        assert "object at" not in str(caught.value)
 
 
 def test_pictures_arrive_upright_as_rgb_on_white(tmp_path: Path):

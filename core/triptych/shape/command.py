@@ -141,7 +141,7 @@ def _make(
                 notes = cli._beside(work, job)
             except UserError as error:
                 failed += 1
-                cli._fail(str(error))
+                cli._fail(error)
                 continue
             for note in notes:
                 log.warning("%s: %s", shown(target), note)

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from triptych.errors import UserError, one_line
 from triptych.files import refusal, shown
@@ -154,9 +154,11 @@ class Source:
                 picture = Image.alpha_composite(white, picture.convert("RGBA"))
             return picture.convert("RGB")
         except Exception as error:  # decoders raise anything on broken files
+            where = "" if name == self.path.name else f" in {shown(self.path.name)}"
+            # what Pillow says of bytes that are no picture names a place in memory
+            why = "" if isinstance(error, UnidentifiedImageError) else f" ({one_line(error)})"
             raise UserError(
-                f"{shown(name)} in {shown(self.path.name)} is not a readable picture "
-                f"({one_line(error)}): mend it or take it out"
+                f"{shown(name)}{where} is not a readable picture{why}: mend it or take it out"
             ) from error
 
     def card(self) -> dict[str, object]:

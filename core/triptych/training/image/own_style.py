@@ -21,7 +21,9 @@ from torch import Tensor, nn
 
 from triptych.errors import UserError
 from triptych.training import data, export
+from triptych.training.image.blotches import blotches, usual_steps
 from triptych.training.image.dead_leaves import dead_leaves
+from triptych.training.image.mazes import gridded
 from triptych.training.image.perceptual import SqueezeNet, Taps
 from triptych.training.image.perceptual_export import load_perceptual
 from triptych.training.image.sets import photographs
@@ -30,6 +32,7 @@ from triptych.training.image.style import (
     as_picture,
     as_tensor,
     content_pictures,
+    mazes,
     stamped,
 )
 from triptych.training.image.style_export import load_style, write_codes
@@ -68,6 +71,8 @@ class OwnStyleSettings:
     rate: float = 8e-3
     size: int = 192  # pixels of a crop's side
     stamps: float = 3.0  # weight of `stamped`
+    blotches: float = 20.0  # weight of `blotches`
+    mazes: float = 3.0  # weight of `mazes`
 
 
 class OwnStyleRecipe(Recipe):
@@ -101,12 +106,16 @@ class OwnStyleRecipe(Recipe):
         own = self.settings.judge != "squeezenet"
         self.judge: Taps = load_perceptual() if own else SqueezeNet()
         self.pictures = [p for s in self.sources() for _, p in s.pictures()][:MAX_PICTURES]
-        codes, wanted = [], []
+        codes, wanted, steps, alignment = [], [], [], []
         with torch.no_grad():
             for picture in self.pictures:
                 x = as_tensor(_bounded(picture))
                 codes.append(model.predictor(statistics(x)))
                 wanted.append(style_targets(self.judge, x))
+                steps.append(usual_steps(x))
+                alignment.append(gridded(x).mean().clamp(min=0))
+        self.steps = torch.stack(steps).mean(0, keepdim=True)
+        self.alignment = torch.stack(alignment).mean(0, keepdim=True)
         self.wanted = [torch.stack(one).mean(0) for one in zip(*wanted, strict=True)]
         self.contents = self._contents()
         if self.loop.precision.startswith("bf16"):
@@ -149,7 +158,13 @@ class OwnStyleRecipe(Recipe):
             self.judge, made, content_target(self.judge, batch), wanted
         )
         figures = {"content": float(content.detach().mean()), "style": float(style.detach().mean())}
-        return total.mean() + self.settings.stamps * stamped(made, batch), figures
+        settings = self.settings
+        regular = settings.stamps * stamped(made, batch)
+        sudden = blotches(made, batch, self.steps.to(batch.device).expand(len(batch), -1))
+        maze = mazes(made, batch, self.alignment.to(batch.device).expand(len(batch)))
+        regular = regular + settings.blotches * sudden.mean() + settings.mazes * maze.mean()
+        figures |= {"blotches": float(sudden.detach().mean()), "mazes": float(maze.detach().mean())}
+        return total.mean() + regular, figures
 
     @torch.no_grad()
     def sample(self, modules: Mapping[str, nn.Module]) -> Image.Image | None:
