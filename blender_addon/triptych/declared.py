@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The tasks that are offered here, as the core describes them; nothing here knows Blender.
+
+The build writes the descriptions into `tasks.json`; where a worker knows other ones (a model was
+added), they are kept in the user's folder for Blender's next start.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+Task = Mapping[str, Any]
+Parameter = Mapping[str, Any]
+
+FILE = "tasks.json"
+VALUES = ("float", "int", "seed", "bool", "text", "choice")  # kinds that are properties
+
+
+def _(text: str) -> str:
+    """A text as it stands; it is marked for the catalogues, and translated where it is shown."""
+    return text
+
+
+GIVEN: Parameter = {
+    "name": "picture",
+    "label": _("Picture"),
+    "kind": "picture",
+    "help": _("What it is made from."),
+    "default": None,
+    "minimum": None,
+    "maximum": None,
+    "unit": "",
+    "choices": [],
+    "optional": False,
+    "advanced": False,
+}  # what a task starts from that starts from a picture
+_HERE = Path(__file__).resolve().parent
+
+
+def offered(tasks: Sequence[Task]) -> list[Task]:
+    """Those of these tasks that make a mesh of what there is here."""
+    return [task for task in tasks if task["output"] == "mesh" and task["input"] != "score"]
+
+
+def read(user: Path) -> list[Task]:
+    """The tasks as they were when last asked for; the user's folder knows best."""
+    for folder in (user, _HERE):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            return offered(json.loads((folder / FILE).read_text("utf-8")))
+    return []
+
+
+def keep(tasks: Sequence[Task], user: Path) -> None:
+    """Write down what a worker says, if it is news."""
+    if offered(tasks) == read(user):
+        return
+    aside = user / f"{FILE}.new"
+    with suppress(OSError):  # without, the descriptions of the build stay
+        user.mkdir(parents=True, exist_ok=True)
+        aside.write_text(json.dumps(offered(tasks)), "utf-8")
+        aside.replace(user / FILE)
+
+
+def properties(task: Task) -> list[Parameter]:
+    """The parameters that a user sets; those of a kind that cannot be set here keep a default."""
+    first = [GIVEN] if task["input"] == "picture" else []
+    return first + [one for one in task["parameters"] if one["kind"] in (*VALUES, "picture")]
+
+
+def needed(task: Task, kind: str) -> list[Parameter]:
+    """The parameters of a kind that must be given."""
+    return [one for one in task["parameters"] if one["kind"] == kind and not one["optional"]]
+
+
+def spare(task: Task, kind: str) -> list[Parameter]:
+    """The parameters of a kind that may be given."""
+    return [one for one in task["parameters"] if one["kind"] == kind and one["optional"]]
+
+
+def seed(task: Task) -> str:
+    """The parameter by which results differ; "" where there is none."""
+    return next((one["name"] for one in task["parameters"] if one["kind"] == "seed"), "")
+
+
+def start(parameter: Parameter) -> float:
+    """Where a number starts that has no default: in the middle of its range, as ratios go."""
+    low, high = parameter["minimum"], parameter["maximum"]
+    return math.sqrt(low * high) if low and high else low or 0.0
+
+
+def title(task: Task, values: Mapping[str, Any]) -> str:
+    """What a result is called: what was chosen first, or the task."""
+    for one in task["parameters"]:
+        if one["kind"] == "choice" and not one["advanced"]:
+            for choice in one["choices"]:
+                if choice["value"] == values.get(one["name"]):
+                    return str(choice["label"])
+    return str(task["label"])
+
+
+def scaled(shape: Mapping[str, Any], factors: Sequence[float]) -> dict[str, Any]:
+    """What a shape was made from, for the shape at another size (x, y up, z)."""
+    size = [side * factor for side, factor in zip(shape["size"], factors, strict=True)]
+    return {**shape, "size": size}
