@@ -171,7 +171,10 @@ class Batch:
     def wait(self) -> None:
         """Return when all have ended."""
         while not self.poll():
-            time.sleep(0.005)
+            if self._runs:
+                self._runs[-1].wait(0.1)
+            else:
+                time.sleep(0.02)
 
     def abandon(self) -> None:
         """Forget the runs; nobody waits for them."""

@@ -49,7 +49,7 @@ _FORMATS: dict[str, Any] = {"f4": "f", "u1": "B", "i4": "i"}  # as memoryview na
 _NAME = (".pixels", "triptych-")  # how files of pixels end and begin
 _LONGEST_HEADER = 4096  # bytes
 _LONGEST_BODY = 16 << 20  # bytes: far more than any request or answer takes
-_START = 30.0  # seconds for the worker to answer at first
+_START = 60.0  # seconds for the worker to answer at first: the disk may be slow, the machine busy
 _SILENCE = 20.0  # seconds after which a worker that answers nothing is taken for dead
 _BEAT = 5.0  # seconds between the questions whether it lives
 
