@@ -93,14 +93,15 @@ def start(parameter: Parameter) -> float:
     return math.sqrt(low * high) if low and high else low or 0.0
 
 
-def title(task: Task, values: Mapping[str, Any]) -> str:
-    """What a result is called: what was chosen first, or the task."""
+def title(task: Task, values: Mapping[str, Any], shape: Mapping[str, Any] | None) -> str:
+    """What a result is called: what was chosen first, or its category, or the task."""
     for one in task["parameters"]:
         if one["kind"] == "choice" and not one["advanced"]:
             for choice in one["choices"]:
                 if choice["value"] == values.get(one["name"]):
                     return str(choice["label"])
-    return str(task["label"])
+    category = (shape or {}).get("category")
+    return str(category).capitalize() if category else str(task["label"])
 
 
 def scaled(shape: Mapping[str, Any], factors: Sequence[float]) -> dict[str, Any]:

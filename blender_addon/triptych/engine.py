@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from . import client
+from .declared import _
 
 IDLE = 300.0  # seconds after which the worker gives its memory back
 _RUNTIME = "onnxruntime"
@@ -209,7 +210,7 @@ def packages(user: Path) -> Path:
                     opened.extractall(target)
     except (OSError, zipfile.BadZipFile) as error:
         raise client.WorkerError(
-            client.translated("Triptych's packages cannot be unpacked ({reason}).").format(
+            client.translated(_("Triptych's packages cannot be unpacked ({reason}).")).format(
                 reason=error
             )
         ) from error

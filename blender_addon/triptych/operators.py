@@ -128,10 +128,12 @@ def _keep_settings(context: bpy.types.Context, thing: bpy.types.Object, order: O
 
 
 def _add(context: bpy.types.Context, made: Made) -> None:
-    name = bpy.app.translations.pgettext_data(
-        declared.title(tasks[made.order.task], made.order.told)
-    )
+    name = bpy.app.translations.pgettext_data(_title(made))
     _keep_settings(context, solids.add(context, made, name), made.order)
+
+
+def _title(made: Made) -> str:
+    return declared.title(tasks[made.order.task], made.order.told, made.triangles.shape)
 
 
 # ---------------------------------------------------------------------------------------- operators
@@ -195,10 +197,11 @@ def operator(task: declared.Task) -> type:
 
 
 class TRIPTYCH_OT_candidates(runs.Work, bpy.types.Operator):
-    """Make several results to choose from"""
+    """Make several results to choose from."""
 
     bl_idname = "triptych.candidates"
     bl_label = _("Candidates")
+    bl_description = _("Make several results to choose from")
     bl_options = {"REGISTER"}
 
     task: bpy.props.StringProperty(name=_("Task"))
@@ -233,16 +236,16 @@ class TRIPTYCH_OT_candidates(runs.Work, bpy.types.Operator):
 
     def apply(self, context: bpy.types.Context, made: list[Made]) -> None:
         """Into the panel."""
-        titles = [declared.title(tasks[one.order.task], one.order.told) for one in made]
-        candidates.show(made, titles)
+        candidates.show(made, [_title(one) for one in made])
         made.clear()
 
 
 class TRIPTYCH_OT_place(bpy.types.Operator):
-    """Put this candidate at the 3D cursor"""
+    """Put this candidate at the 3D cursor."""
 
     bl_idname = "triptych.place"
     bl_label = _("Place")
+    bl_description = _("Put this candidate at the 3D cursor")
     bl_options = {"UNDO"}
 
     number: bpy.props.IntProperty(name=_("Number"), min=0)
@@ -261,10 +264,11 @@ class TRIPTYCH_OT_place(bpy.types.Operator):
 
 
 class TRIPTYCH_OT_like(bpy.types.Operator):
-    """Mark this candidate: more like it, or nothing like it"""
+    """Mark this candidate: more like it, or nothing like it."""
 
     bl_idname = "triptych.like"
     bl_label = _("Like")
+    bl_description = _("Mark this candidate: more like it, or nothing like it")
     bl_options = {"INTERNAL"}
 
     number: bpy.props.IntProperty(min=0)
@@ -281,10 +285,11 @@ class TRIPTYCH_OT_like(bpy.types.Operator):
 
 
 class TRIPTYCH_OT_discard(bpy.types.Operator):
-    """Show no candidates any more"""
+    """Show no candidates any more."""
 
     bl_idname = "triptych.discard"
     bl_label = _("Discard")
+    bl_description = _("Show no candidates any more")
     bl_options = {"INTERNAL"}
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -295,10 +300,13 @@ class TRIPTYCH_OT_discard(bpy.types.Operator):
 
 
 class TRIPTYCH_OT_adjust(runs.Work, bpy.types.Operator):
-    """Make the active object's mesh anew, with its parameters as they are now. Its transform, modifiers, parents and materials stay"""  # noqa: E501
+    """Regenerates in place: transform, modifiers, parents and materials stay."""
 
     bl_idname = "triptych.adjust"
     bl_label = _("Adjust")
+    bl_description = _(
+        "Make the active object's mesh anew, with its parameters as they are now; all else stays"
+    )
     bl_options = {"UNDO"}
 
     _name = ""
@@ -316,10 +324,11 @@ class TRIPTYCH_OT_adjust(runs.Work, bpy.types.Operator):
 
 
 class TRIPTYCH_OT_mark_asset(runs.Work, bpy.types.Operator):
-    """Mark the active object as an asset, with a preview and tags"""
+    """Mark the active object as an asset, with a preview and tags."""
 
     bl_idname = "triptych.mark_asset"
     bl_label = _("Mark as asset")
+    bl_description = _("Mark the active object as an asset, with a preview and tags")
     bl_options = {"UNDO"}
 
     _name = ""
@@ -347,10 +356,11 @@ class TRIPTYCH_OT_mark_asset(runs.Work, bpy.types.Operator):
 
 
 class TRIPTYCH_OT_cancel(bpy.types.Operator):
-    """End what Triptych is at"""
+    """End what Triptych is at."""
 
     bl_idname = "triptych.cancel"
     bl_label = _("Cancel")
+    bl_description = _("End what Triptych is at")
     bl_options = {"INTERNAL"}
 
     def execute(self, context: bpy.types.Context) -> set[str]:

@@ -60,10 +60,11 @@ class TRIPTYCH_AP_preferences(bpy.types.AddonPreferences):
 
 
 class TRIPTYCH_OT_folder(bpy.types.Operator):
-    """Add a folder with models, or take it out"""
+    """Changes the list of folders with models."""
 
     bl_idname = "triptych.folder"
     bl_label = _("Folder with models")
+    bl_description = _("Add a folder with models, or take it out")
     bl_options = {"INTERNAL"}
 
     number: bpy.props.IntProperty(default=-1)

@@ -177,7 +177,11 @@ def add(context: bpy.types.Context, made: Made, name: str) -> bpy.types.Object:
 
 def renew(context: bpy.types.Context, thing: bpy.types.Object, made: Made) -> None:
     """Another mesh for an object, which keeps all else. So do all that share its mesh."""
+    groups = [one.name for one in thing.vertex_groups]  # they are kept with the geometry
     _fill(thing.data, made.triangles, metres(context.scene))
+    for name in groups:
+        if name not in thing.vertex_groups:
+            thing.vertex_groups.new(name=name)
     _remember([one for one in bpy.data.objects if one.data == thing.data], made)
 
 

@@ -148,7 +148,7 @@ def check_the_scene_that_is_shown_gets_it():
     with bpy.context.temp_override(scene=scene, view_layer=scene.view_layers[0]):
         bpy.ops.triptych.shape(**QUICK)
     assert len(scene.objects) == 1
-    assert not bpy.data.scenes[0].objects
+    assert not bpy.data.scenes["Scene"].objects
 
 
 def check_properties_are_the_declared_ones():
@@ -176,7 +176,7 @@ def check_what_made_it_stays_with_it():
     assert set(kept["values"]) >= {"category", "detail", "symmetry"}
     assert "width" not in kept["values"]
     assert kept["shape"]["category"] == "stool"
-    assert kept["record"]["parameters"]["seed"] == 5
+    assert kept["record"]["seed"] == 5
     preferences.current().provenance = False
     try:
         assert solids.made_from(made())["record"] is None
@@ -225,10 +225,11 @@ def check_adjusting_keeps_the_object():
 
 def check_adjusting_nothing_changes_nothing():
     thing = made("chair", seed=3, roundness=0.3, width=0.62)
-    before, kept = points(thing), str(thing[solids.MADE].to_dict())
+    before, kept = points(thing), solids.made_from(thing)
     assert bpy.ops.triptych.adjust() == {"FINISHED"}
     assert points(thing) == before
-    assert str(thing[solids.MADE].to_dict()) == kept
+    again = solids.made_from(thing)
+    assert [again[k] for k in ("values", "shape")] == [kept[k] for k in ("values", "shape")]
 
 
 def check_what_shares_the_mesh_is_adjusted_too():
@@ -324,7 +325,6 @@ def check_candidates_are_chosen_from():
     pictures = {bytes(one.made.triangles.preview) for one in candidates.shown}
     assert len(pictures) == 4
     assert all(len(set(picture)) > 50 for picture in pictures)
-    assert len({one.icon for one in candidates.shown} - {0}) == 4
     assert bpy.ops.triptych.place(number=2) == {"FINISHED"}
     thing = bpy.context.active_object
     assert thing[solids.MADE]["values"]["seed"] == seeds[2]
@@ -494,24 +494,6 @@ def check_preferences_reach_the_worker():
     finally:
         chosen.threads, chosen.provider = 0, "auto"
         bpy.ops.triptych.folder(number=0)
-
-
-def check_chinese():
-    view = bpy.context.preferences.view
-    view.language, view.use_translate_interface = "zh_HANS", True
-    try:
-        said = bpy.app.translations.pgettext_iface
-        assert said("Detail") == "细节", said("Detail")
-        assert said("Shape", "Operator") != "Shape"
-        kept, sys.executable = sys.executable, "/nowhere/python"
-        try:
-            with refused("无法启动"):
-                bpy.ops.triptych.shape()
-        finally:
-            sys.executable = kept
-    finally:
-        view.language = "en_US"
-    assert bpy.app.translations.pgettext_iface("Detail") == "Detail"
 
 
 def check_an_asset():

@@ -128,3 +128,24 @@ def test_it_shows_in_a_local_view(blender: Any):
         assert blender.get(seen) is True
     finally:
         blender.ask("with within(): bpy.ops.view3d.localview()")
+
+
+def test_it_speaks_chinese(blender: Any):
+    """The core's catalogue serves Blender's own labels, and the sentences of its errors."""
+    view = "bpy.context.preferences.view"
+    blender.ask(f"{view}.language, {view}.use_translate_interface = 'zh_HANS', True")
+    try:
+        assert blender.get("bpy.app.translations.pgettext_iface('Detail')") == "细节"
+        assert blender.get("bpy.app.translations.pgettext_iface('Shape', 'Operator')") == "形体"
+        blender.ask("there, sys.executable = sys.executable, '/nowhere/python'")
+        blender.ask(
+            """try:
+    with within(): bpy.ops.triptych.shape()
+except RuntimeError as error:
+    said = str(error)"""
+        )
+        said = blender.get("said")
+    finally:
+        blender.ask(f"sys.executable = there\n{view}.language = 'en_US'")
+    assert "无法启动" in said
+    assert blender.get("bpy.app.translations.pgettext_iface('Detail')") == "Detail"
