@@ -47,7 +47,7 @@ def main() -> None:
         try:
             version = window.get("bpy.app.version_string")
             window.ask(TIMER)
-            window.ask("sidebar()")
+            window.page("Triptych")
             time.sleep(3)  # what Blender does at its start
             idle = window.get("max(late[-100:])")
             made = [measured(window) for _ in range(ROUNDS)]

@@ -33,12 +33,22 @@ def within():
     return bpy.context.temp_override(window=window, area=area, region=region)
 
 
-def sidebar(category="Triptych"):
-    """Show a page of the sidebar, wide enough to read."""
-    _, area, _, region = view()
+def sidebar():
+    """Open the sidebar, wide enough to read, and nothing else that takes room."""
+    _, area, _, _ = view()
     area.spaces.active.show_region_ui = True
-    region.active_panel_category = category
+    area.spaces.active.show_region_toolbar = False
     area.tag_redraw()
+
+
+def top(region):
+    """Where a region begins, from the window's top."""
+    return view()[0].height - region.y - region.height
+
+
+def page():
+    """The page that the sidebar shows."""
+    return view()[3].active_panel_category
 
 
 def press(*keys, at=None, **held):
@@ -55,13 +65,6 @@ def press(*keys, at=None, **held):
 def objects():
     """The names and the vertices of all objects."""
     return sorted([one.name, len(one.data.vertices)] for one in bpy.data.objects)
-
-
-def picture(path):
-    """Save the window's picture."""
-    window, area, region, _ = view()
-    with bpy.context.temp_override(window=window, area=area, region=region):
-        bpy.ops.screen.screenshot(filepath=path)
 
 
 def listen():

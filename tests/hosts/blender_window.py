@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 import shutil
+import struct
 import time
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 HERE = Path(__file__).resolve().parent
 PACKAGES = "blender python3-numpy xvfb libgl1-mesa-dri fonts-wqy-microhei"
 SIZE = (1100, 800)  # of the screen and of the window
 PATIENCE = 180.0  # seconds for anything to happen
 SCREEN = ":7"
+FRAME = "/tmp/screen/Xvfb_screen0"
 # What draws is the processor: one thread of it, so that a small machine has some left.
-START = f"""rm -f /tmp/.X7-lock /tmp/.X11-unix/X7
-Xvfb {SCREEN} -screen 0 {SIZE[0]}x{SIZE[1]}x24 +extension GLX -nolisten tcp >/dev/null 2>&1 &
+START = f"""rm -rf /tmp/.X7-lock /tmp/.X11-unix/X7 /tmp/screen
+mkdir /tmp/screen
+screen="-screen 0 {SIZE[0]}x{SIZE[1]}x24 -fbdir /tmp/screen"
+Xvfb {SCREEN} $screen +extension GLX -nolisten tcp >/dev/null 2>&1 &
 until [ -e /tmp/.X11-unix/X7 ]; do sleep 0.1; done
 export DISPLAY={SCREEN} LIBGL_ALWAYS_SOFTWARE=1 LP_NUM_THREADS=1
 exec blender --enable-event-simulate -p 0 0 {SIZE[0]} {SIZE[1]} -P "$0"
@@ -67,14 +73,30 @@ class Window:
         told = "".join(f", {name}={value!r}" for name, value in values.items())
         self.ask(f"with within(): bpy.ops.{operator}('INVOKE_DEFAULT'{told})")
 
-    def screen(self) -> Path:
-        """A picture of the window, as it is drawn in the end."""
-        for _ in range(2):  # what has changed is drawn between two requests
+    def page(self, name: str) -> None:
+        """Open the sidebar, and click its tabs until it shows that page."""
+        self.ask("sidebar()")
+        self.until("view()[3].width > 100")
+        x, wide, top = self.get("(view()[3].x, view()[3].width, top(view()[3]))")
+        for down in range(20, SIZE[1] - 200, 12):
+            if self.get("page()") == name:
+                return
+            self.ask(f"press('LEFTMOUSE', at=({x + wide - 8}, {top + down}))")
+            time.sleep(0.1)
+        raise AssertionError(f"the sidebar has no page {name}")
+
+    def screen(self) -> Image.Image:
+        """The window as it is drawn in the end, as the screen's memory holds it (in X's XWD)."""
+        before = None
+        while before != (before := self._memory()):
             self.ask("view()[1].tag_redraw()")
-            time.sleep(0.3)
-        name = "/tmp/blender.png"
-        self.ask(f"picture({name!r})")
-        return Path(f"{self.root.root}{name}")
+            time.sleep(0.4)
+        head = struct.unpack(">25I", before[:100])
+        size, start, stride = (head[4], head[5]), head[0] + 12 * head[19], head[12]
+        return Image.frombytes("RGB", size, before[start:], "raw", "BGRX", stride)
+
+    def _memory(self) -> bytes:
+        return (self.root.root / FRAME.removeprefix("/")).read_bytes()
 
     def close(self) -> None:
         """End Blender and the screen."""

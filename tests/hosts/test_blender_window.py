@@ -14,7 +14,8 @@ IDLE = f"{RUNS}.current is None"
 @pytest.fixture(scope="module")
 def blender(blender_window: Any) -> Any:
     """The window with the panel open, and coarse shapes."""
-    blender_window.ask("import sys\nsidebar()\nbpy.context.scene.triptych.shape.detail = 32")
+    blender_window.page("Triptych")
+    blender_window.ask("bpy.context.scene.triptych.shape.detail = 32")
     return blender_window
 
 
@@ -26,9 +27,9 @@ def empty(blender: Any) -> None:
     blender.ask("with within(): bpy.ops.ed.undo_push(message='start')")
 
 
-def thumbnails(path: Any) -> list[tuple[int, int, int, int]]:
+def thumbnails(screen: Image.Image) -> list[tuple[int, int, int, int]]:
     """The bright squares of a picture of the window: left, top, right, bottom."""
-    picture = np.asarray(Image.open(path).convert("L"), np.int16)
+    picture = np.asarray(screen.convert("L"), np.int16)
     bright = picture > 175
     boxes = []
     side = 60
@@ -43,10 +44,10 @@ def thumbnails(path: Any) -> list[tuple[int, int, int, int]]:
 
 
 def test_the_panel_is_drawn_from_the_declarations(blender: Any):
-    before = np.asarray(Image.open(blender.screen()).convert("RGB"), np.int16)
-    blender.ask("sidebar('View')")
-    after = np.asarray(Image.open(blender.screen()).convert("RGB"), np.int16)
-    blender.ask("sidebar()")
+    before = np.asarray(blender.screen(), np.int16)
+    blender.page("View")
+    after = np.asarray(blender.screen(), np.int16)
+    blender.page("Triptych")
     x, wide = blender.get("(view()[3].x, view()[3].width)")
     changed = (abs(before - after).max(2) > 40)[:, x : x + wide]
     assert changed.sum() > 3000
@@ -112,7 +113,6 @@ def test_another_file_ends_what_is_under_way(blender: Any):
     blender.ask("bpy.ops.wm.read_homefile(use_empty=True)")
     assert blender.get(IDLE)
     assert blender.get("objects()") == []
-    blender.ask("sidebar()\nbpy.context.scene.triptych.shape.detail = 32")
     blender.invoke("triptych.shape", detail=32)
     blender.until("len(objects()) == 1")
 
