@@ -420,10 +420,7 @@ class Worker:
             "picture": None if picture is None else _plain(picture),
             "result": result.path,
         }
-        with self._lock:
-            self._runs[id_] = run
-        self._tell("run", params, id_)
-        return run
+        return self._begin(id_, run, params)
 
     def run_midi(self, task: str, values: Mapping[str, Any], midi: bytes | None = None) -> Run:
         """Start a task that makes a score; a value of kind score is the bytes of a MIDI file."""
@@ -431,10 +428,7 @@ class Worker:
         run = Run(self, id_)
         coded = {k: {"midi": _coded(v)} if isinstance(v, bytes) else v for k, v in values.items()}
         params = {"task": task, "values": coded, "midi": None if midi is None else _coded(midi)}
-        with self._lock:
-            self._runs[id_] = run
-        self._tell("run", params, id_)
-        return run
+        return self._begin(id_, run, params)
 
     def run_mesh(
         self, task: str, values: Mapping[str, Any], mesh: Any = None, preview: int = 0
@@ -455,7 +449,12 @@ class Worker:
             "result": result.path,
             "preview": preview,
         }
+        return self._begin(id_, run, params)
+
+    def _begin(self, id_: int, run: Run, params: Mapping[str, Any]) -> Run:
         with self._lock:
+            if not self._runs:  # it was not asked before, so its silence meant nothing
+                self._heard = time.monotonic()
             self._runs[id_] = run
         self._tell("run", params, id_)
         return run

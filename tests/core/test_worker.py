@@ -204,6 +204,16 @@ def test_a_worker_that_dies_is_told_and_leaves_nothing():
     worker.close()
 
 
+def test_a_worker_that_was_not_asked_for_long_is_not_given_up(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(client, "_SILENCE", 0.6)
+    with Worker(TINY, CORE) as worker:
+        time.sleep(0.7)
+        with filled(picture()) as given_:
+            run = worker.run("tint", {}, given_)
+            run.wait(0)  # as a host's timer looks, before there can be an answer
+            assert taken(run).shape == picture().shape
+
+
 def test_a_worker_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(client, "_SILENCE", 0.6)
     monkeypatch.setattr(client, "_BEAT", 0.1)
