@@ -39,8 +39,7 @@ def show(made: list[Made], titles: list[str]) -> None:
 
 def draw(preview: bpy.types.ImagePreview, made: Made) -> None:
     """Put a result's picture into a preview: bytes, RGBA, the last row first."""
-    side = made.triangles.preview_size
-    rgb = bytes(made.triangles.preview)
+    side, rgb = _picture(made)
     pixels = bytearray(b"\xff" * (4 * side * side))
     for row in range(side):
         line = rgb[3 * side * (side - 1 - row) : 3 * side * (side - row)]
@@ -51,16 +50,32 @@ def draw(preview: bpy.types.ImagePreview, made: Made) -> None:
     preview.image_pixels.foreach_set(memoryview(pixels).cast("i"))
 
 
+def _picture(made: Made) -> tuple[int, bytes]:
+    """A result's picture: its side and its bytes, RGB, the first row first."""
+    content = made.content
+    if made.order.output == "mesh":
+        return content.preview_size, bytes(content.preview)
+    high, wide = content.size["colour"]
+    side = min(SIDE, high, wide)
+    colour, rgb = content.maps["colour"], bytearray()
+    for row in range(side):
+        for column in range(side):
+            at = 3 * (row * high // side * wide + column * wide // side)
+            rgb += bytes(round(255 * value) for value in colour[at : at + 3])
+    return side, bytes(rgb)
+
+
 def liked(mark: int) -> list[Any]:
     """What the candidates of a mark were made from."""
-    return [one.made.triangles.shape for one in shown if one.mark == mark]
+    meshes = (one for one in shown if one.made.order.output == "mesh")
+    return [one.made.content.shape for one in meshes if one.mark == mark]
 
 
 def clear() -> None:
     """Give the memory of all back."""
     global _previews
     for one in shown:
-        one.made.triangles.close()
+        one.made.content.close()
     shown.clear()
     if _previews is not None:
         bpy.utils.previews.remove(_previews)

@@ -18,6 +18,7 @@ Task = Mapping[str, Any]
 Parameter = Mapping[str, Any]
 
 FILE = "tasks.json"
+OUTPUTS = ("mesh", "material")
 VALUES = ("float", "int", "seed", "bool", "text", "choice")  # kinds that are properties
 
 
@@ -39,12 +40,18 @@ GIVEN: Parameter = {
     "optional": False,
     "advanced": False,
 }  # what a task starts from that starts from a picture
+FILE_INSTEAD: Parameter = {
+    **GIVEN,
+    "label": _("Or this file"),
+    "help": _("A picture file, instead of what is chosen"),
+    "optional": True,
+}
 _HERE = Path(__file__).resolve().parent
 
 
 def offered(tasks: Sequence[Task]) -> list[Task]:
-    """Those of these tasks that make a mesh of what there is here."""
-    return [task for task in tasks if task["output"] == "mesh" and task["input"] != "score"]
+    """Those of these tasks that make a mesh or a material of what there is here."""
+    return [one for one in tasks if one["output"] in OUTPUTS and one["input"] != "score"]
 
 
 def read(user: Path) -> list[Task]:
@@ -68,8 +75,13 @@ def keep(tasks: Sequence[Task], user: Path) -> None:
 
 def properties(task: Task) -> list[Parameter]:
     """The parameters that a user sets; those of a kind that cannot be set here keep a default."""
-    first = [GIVEN] if task["input"] == "picture" else []
-    return first + [one for one in task["parameters"] if one["kind"] in (*VALUES, "picture")]
+    found = [GIVEN] if task["input"] == "picture" else []
+    for one in task["parameters"]:
+        if one["kind"] in (*VALUES, "picture"):
+            found.append(one)
+        if one["kind"] == "choice" and one["accepts_picture"]:
+            found.append({**FILE_INSTEAD, "name": f"{one['name']}_file", "instead": one["name"]})
+    return found
 
 
 def needed(task: Task, kind: str) -> list[Parameter]:

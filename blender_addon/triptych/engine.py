@@ -29,6 +29,8 @@ _HERE = Path(__file__).resolve().parent
 class Order:
     """One run that is wanted: a task, its values and what it starts from (`Worker.run_mesh`).
 
+    `output` is what the task makes: "mesh" or "material".
+
     `shared` is the memory that the values and the mesh lie in; it is given back with the run.
     `told` are the values as the user set them, to be kept with the result.
     """
@@ -37,6 +39,7 @@ class Order:
     values: dict[str, Any]
     mesh: Any = None
     preview: int = 0
+    output: str = "mesh"
     shared: list[client.Pixels] = field(default_factory=list)
     told: dict[str, Any] = field(default_factory=dict)
 
@@ -46,7 +49,7 @@ class Made:
     """What came of an order."""
 
     order: Order
-    triangles: client.Triangles
+    content: Any  # client.Triangles, or client.Maps of a material
     record: str | None  # how it was made, as JSON
     seconds: float
 
@@ -138,7 +141,11 @@ class Batch:
             if worker is None:
                 return False
             for one in self.orders:
-                self._runs.append(worker.run_mesh(one.task, one.values, one.mesh, one.preview))
+                if one.output == "material":
+                    run = worker.run_material(one.task, one.values)
+                else:
+                    run = worker.run_mesh(one.task, one.values, one.mesh, one.preview)
+                self._runs.append(run)
         return all(run.wait(0) for run in self._runs)
 
     def cancel(self) -> None:
@@ -148,7 +155,7 @@ class Batch:
             run.cancel()
 
     def results(self) -> list[Made]:
-        """What all orders came to, the meshes to be closed by the caller.
+        """What all orders came to, what they hold to be closed by the caller.
 
         Raises RunCancelled, or WorkerError with the sentence that says what went wrong.
         """
@@ -158,14 +165,14 @@ class Batch:
             failed = client.RunCancelled()
         for order, run in zip(self.orders, self._runs, strict=False):
             try:
-                mesh = run.mesh()
-                made.append(Made(order, mesh, run.record, run.seconds))
+                content = run.material() if order.output == "material" else run.mesh()
+                made.append(Made(order, content, run.record, run.seconds))
             except (client.WorkerError, client.RunCancelled) as error:
                 failed = failed or error
         self._release()
         if failed is not None:
             for one in made:
-                one.triangles.close()
+                one.content.close()
             raise failed
         return made
 

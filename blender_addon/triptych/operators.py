@@ -83,7 +83,7 @@ def _order(
     """An order with the values that are properties; pictures are read."""
     if told is None:
         told = properties.values(task, owner, solids.metres(context.scene))
-    order = Order(task["name"], dict(told), told=told)
+    order = Order(task["name"], dict(told), told=told, output=task["output"])
     for one in declared.properties(task):
         if one["kind"] != "picture":
             continue
@@ -97,7 +97,7 @@ def _order(
         if one is declared.GIVEN:
             order.mesh = pixels
         else:
-            order.values[one["name"]] = pixels
+            order.values[one.get("instead", one["name"])] = pixels
     return order
 
 
@@ -127,13 +127,24 @@ def _keep_settings(context: bpy.types.Context, thing: bpy.types.Object, order: O
     properties.fill(task, owner, order.told, solids.metres(context.scene))
 
 
+def _refuse_to_add(context: bpy.types.Context, task: declared.Task) -> None:
+    if task["output"] == "material":
+        solids.refuse_to_cover(context)
+    else:
+        solids.refuse_to_add(context)
+
+
 def _add(context: bpy.types.Context, made: Made) -> None:
     name = bpy.app.translations.pgettext_data(_title(made))
-    _keep_settings(context, solids.add(context, made, name), made.order)
+    if made.order.output == "material":
+        solids.cover(context, made, name)
+    else:
+        _keep_settings(context, solids.add(context, made, name), made.order)
 
 
 def _title(made: Made) -> str:
-    return declared.title(tasks[made.order.task], made.order.told, made.triangles.shape)
+    shape = made.content.shape if made.order.output == "mesh" else None
+    return declared.title(tasks[made.order.task], made.order.told, shape)
 
 
 # ---------------------------------------------------------------------------------------- operators
@@ -153,7 +164,7 @@ class Make(runs.Work):
             solids.refuse_to_change(context.active_object)
             self._name = context.active_object.name
         else:
-            solids.refuse_to_add(context)
+            _refuse_to_add(context, self.task)
         owner = _settings(context, self.task) if self.from_panel else self.properties
         return [ordered(context, self.task, owner, scale=not self.in_place)]
 
@@ -162,7 +173,7 @@ class Make(runs.Work):
         if self.in_place:
             _renew(context, self._name, made[0])
         else:
-            solids.refuse_to_add(context)
+            _refuse_to_add(context, self.task)
             _add(context, made[0])
 
 
@@ -229,6 +240,7 @@ class TRIPTYCH_OT_candidates(runs.Work, bpy.types.Operator):
                     {**first.values, **next_},
                     first.mesh,
                     first.preview,
+                    first.output,
                     told={**first.told, **next_},
                 )
             )
@@ -253,10 +265,11 @@ class TRIPTYCH_OT_place(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Add it."""
         try:
-            solids.refuse_to_add(context)
             if self.number >= len(candidates.shown):
                 raise client.WorkerError(say(_("There is no such candidate: make some first.")))
-            _add(context, candidates.shown[self.number].made)
+            made = candidates.shown[self.number].made
+            _refuse_to_add(context, tasks[made.order.task])
+            _add(context, made)
         except client.WorkerError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
@@ -350,7 +363,7 @@ class TRIPTYCH_OT_mark_asset(runs.Work, bpy.types.Operator):
             raise client.WorkerError(say(_("{name} is not there any more."), name=self._name))
         thing.asset_mark()
         candidates.draw(thing.preview_ensure(), made[0])
-        shape = made[0].triangles.shape or {}
+        shape = made[0].content.shape or {}
         for tag in filter(None, ("Triptych", shape.get("category"))):
             thing.asset_data.tags.new(tag, skip_if_exists=True)
 

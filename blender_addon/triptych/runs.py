@@ -134,7 +134,7 @@ class Work:
             return self._refuse(error)
         finally:
             for one in made:
-                one.triangles.close()
+                one.content.close()
             end()
             redraw(context)
         return {"FINISHED"}

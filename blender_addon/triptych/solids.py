@@ -14,7 +14,7 @@ from typing import Any
 import bpy
 from mathutils import Matrix
 
-from . import client, declared
+from . import client, declared, materials
 from .engine import Made
 from .words import _, say
 
@@ -40,6 +40,15 @@ def refuse_to_add(context: bpy.types.Context) -> None:
         raise client.WorkerError(
             say(_("The collection is linked from another file: choose another one."))
         )
+
+
+def refuse_to_cover(context: bpy.types.Context) -> None:
+    """Raise WorkerError where what is selected can be given no material."""
+    for one in context.selected_objects:
+        if one.type == "MESH" and not (one.is_editable and one.data.is_editable):
+            raise client.WorkerError(
+                say(_("{name} is linked from another file: make it local first."), name=one.name)
+            )
 
 
 def refuse_to_change(thing: bpy.types.Object | None) -> None:
@@ -160,7 +169,7 @@ def digest(mesh: bpy.types.Mesh) -> str:
 def add(context: bpy.types.Context, made: Made, name: str) -> bpy.types.Object:
     """A new object at the 3D cursor, selected and active; it shows in a local view too."""
     mesh = bpy.data.meshes.new(name)
-    _fill(mesh, made.triangles, metres(context.scene))
+    _fill(mesh, made.content, metres(context.scene))
     thing = bpy.data.objects.new(name, mesh)
     context.collection.objects.link(thing)
     thing.location = context.scene.cursor.location
@@ -178,11 +187,29 @@ def add(context: bpy.types.Context, made: Made, name: str) -> bpy.types.Object:
 def renew(context: bpy.types.Context, thing: bpy.types.Object, made: Made) -> None:
     """Another mesh for an object, which keeps all else. So do all that share its mesh."""
     groups = [one.name for one in thing.vertex_groups]  # they are kept with the geometry
-    _fill(thing.data, made.triangles, metres(context.scene))
+    _fill(thing.data, made.content, metres(context.scene))
     for name in groups:
         if name not in thing.vertex_groups:
             thing.vertex_groups.new(name=name)
     _remember([one for one in bpy.data.objects if one.data == thing.data], made)
+
+
+def cover(context: bpy.types.Context, made: Made, name: str) -> bpy.types.Material:
+    """A new material, on the selected meshes, instead of what their active slot holds."""
+    content, unit = made.content, metres(context.scene)
+    maps = {
+        key: materials.Map(pixels, content.size[key][1], content.size[key][0])
+        for key, pixels in content.maps.items()
+    }
+    material = materials.build(
+        name, maps, content.side / unit, content.depth / unit, content.metallic
+    )
+    material[MADE] = _kept(made)
+    covered = [one for one in context.selected_objects if one.type == "MESH"]
+    for one in covered:
+        one.active_material = material
+    material.use_fake_user = not covered  # it is in the file until it is used
+    return material
 
 
 def _fill(mesh: bpy.types.Mesh, triangles: client.Triangles, unit: float) -> None:
@@ -204,18 +231,22 @@ def _fill(mesh: bpy.types.Mesh, triangles: client.Triangles, unit: float) -> Non
 
 
 def _remember(things: list[bpy.types.Object], made: Made) -> None:
+    kept = {**_kept(made), "digest": digest(things[0].data)}
+    for thing in things:
+        thing[MADE] = kept
+
+
+def _kept(made: Made) -> dict[str, Any]:
     order = made.order
     inputs = {name: one for name, one in order.values.items() if _is_shape(one)}
-    kept: dict[str, Any] = {
+    shape = made.content.shape if order.output == "mesh" else None
+    return {
         "task": order.task,
         "values": order.told,
         "inputs": json.dumps({"mesh": order.mesh if _is_shape(order.mesh) else None, **inputs}),
-        "shape": json.dumps(made.triangles.shape),
+        "shape": json.dumps(shape),
         "record": json.dumps(made.record and json.loads(made.record)),
-        "digest": digest(things[0].data),
     }
-    for thing in things:
-        thing[MADE] = kept
 
 
 def _is_shape(value: Any) -> bool:

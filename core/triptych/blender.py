@@ -45,6 +45,7 @@ _LEFT_OUT = (
     "install.py",
     "blender.py",
 )
+_USED = {"upscale"}  # models that those of the tasks take for large results
 _OLD, _NEW = "1.18.1", "1.23.2"
 
 
@@ -79,8 +80,8 @@ _EVERYWHERE = (Wheel("platformdirs", "4.3.6"),)
 
 
 def offered() -> list[Task]:
-    """The tasks that the extension offers: those that make meshes."""
-    return [task for task in tasks().values() if task.output == "mesh"]
+    """The tasks that the extension offers: those that make meshes and materials."""
+    return [task for task in tasks().values() if task.output in ("mesh", "material")]
 
 
 def this_platform() -> str:
@@ -138,7 +139,7 @@ def _contents(system: str, wheels: Sequence[Path]) -> Iterator[tuple[str, bytes]
     for name, path in _files(core):
         if path.suffix == ".py" and name.partition("/")[0] not in _LEFT_OUT:
             yield f"core/triptych/{name}", path.read_bytes()
-    wanted = {task.model for task in offered()}
+    wanted = {task.model for task in offered()} | _USED
     for found in bundle.find_bundles():
         if not (found.user or found.error) and found.card.task in wanted:
             for name, path in _files(found.path):

@@ -322,7 +322,7 @@ def check_candidates_are_chosen_from():
     assert [one.title for one in candidates.shown] == ["Stool"] * 4
     seeds = [one.made.order.told["seed"] for one in candidates.shown]
     assert len(set(seeds)) == 4
-    pictures = {bytes(one.made.triangles.preview) for one in candidates.shown}
+    pictures = {bytes(one.made.content.preview) for one in candidates.shown}
     assert len(pictures) == 4
     assert all(len(set(picture)) > 50 for picture in pictures)
     assert bpy.ops.triptych.place(number=2) == {"FINISHED"}
@@ -340,7 +340,7 @@ def check_more_like_the_candidates():
     bpy.ops.triptych.candidates(task="shape")
     bpy.ops.triptych.like(number=1, mark=1)
     bpy.ops.triptych.like(number=3, mark=-1)
-    liked = candidates.shown[1].made.triangles.shape
+    liked = candidates.shown[1].made.content.shape
     select()
     assert bpy.ops.triptych.candidates(task="shape_like") == {"FINISHED"}
     values = candidates.shown[0].made.order.values
