@@ -10,6 +10,7 @@ import bpy.utils.previews
 from .engine import Made
 
 SIDE = 192  # pixels of a thumbnail
+_TILE = 96  # of a material's, which is made here
 
 
 @dataclass
@@ -56,7 +57,7 @@ def _picture(made: Made) -> tuple[int, bytes]:
     if made.order.output == "mesh":
         return content.preview_size, bytes(content.preview)
     high, wide = content.size["colour"]
-    side = min(SIDE, high, wide)
+    side = min(_TILE, high, wide)
     colour, rgb = content.maps["colour"], bytearray()
     for row in range(side):
         for column in range(side):

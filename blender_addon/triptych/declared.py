@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -56,9 +57,9 @@ def offered(tasks: Sequence[Task]) -> list[Task]:
 
 def read(user: Path) -> list[Task]:
     """The tasks as they were when last asked for; the user's folder knows best."""
-    for folder in (user, _HERE):
+    for path in (_kept(user), _HERE / FILE):
         with suppress(OSError, ValueError, KeyError, TypeError):
-            return offered(json.loads((folder / FILE).read_text("utf-8")))
+            return offered(json.loads(path.read_text("utf-8")))
     return []
 
 
@@ -66,11 +67,17 @@ def keep(tasks: Sequence[Task], user: Path) -> None:
     """Write down what a worker says, if it is news."""
     if offered(tasks) == read(user):
         return
-    aside = user / f"{FILE}.new"
+    path = _kept(user)
+    aside = path.with_suffix(".new")
     with suppress(OSError):  # without, the descriptions of the build stay
         user.mkdir(parents=True, exist_ok=True)
         aside.write_text(json.dumps(offered(tasks)), "utf-8")
-        aside.replace(user / FILE)
+        aside.replace(path)
+
+
+def _kept(user: Path) -> Path:
+    """Where this build's descriptions are brought up to date; another build has another place."""
+    return user / f"tasks-{zlib.crc32((_HERE / FILE).read_bytes()):08x}.json"
 
 
 def properties(task: Task) -> list[Parameter]:

@@ -6,6 +6,7 @@ import signal
 import sys
 import tempfile
 import traceback
+from array import array
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -572,6 +573,32 @@ def check_a_material_from_maps():
         assert state() == before
     else:
         raise AssertionError("a tile without a side was taken")
+
+
+def check_a_material_covers_what_is_selected():
+    """The maps as a worker hands them over."""
+    arrays, values = {}, array("f")
+    for name, channels in (("colour", 3), ("height", 1), ("normal", 3), ("roughness", 1)):
+        shape = [8, 8, channels] if channels > 1 else [8, 8]
+        arrays[name] = {"offset": 4 * len(values), "shape": shape, "kind": "f4"}
+        values.extend([0.25] * (64 * channels))
+    memory = client.Pixels((4 * len(values),), kind="u1")
+    memory.data[:] = memoryview(values).cast("B")
+    facts = {"name": "oak", "side": 0.5, "depth": 0.002, "metallic": 0}
+    content = client.Maps(memory, {"arrays": arrays, "material": facts})
+    order = engine.Order("material", {"kind": "oak"}, output="material", told={"kind": "oak"})
+    made_ = engine.Made(order, content, None, 0.0)
+    one, other = cube(), cube()
+    one.data.materials.append(bpy.data.materials.new("old"))
+    select(one, other)
+    material = solids.cover(bpy.context, made_, "Oak")
+    content.close()
+    assert not Path(memory.path).exists()
+    for thing in (one, other):
+        assert [slot.material for slot in thing.material_slots] == [material]
+    assert material[solids.MADE]["values"]["kind"] == "oak"
+    assert not material.use_fake_user
+    assert len([one for one in material.node_tree.nodes if one.type == "TEX_IMAGE"]) == 4
 
 
 def check_a_render():
