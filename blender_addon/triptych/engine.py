@@ -161,7 +161,7 @@ class Batch:
         """
         made: list[Made] = []
         failed: Exception | None = self._over
-        if self._cancelled and not self._runs:
+        if self._cancelled:  # also where the last result has come all the same
             failed = client.RunCancelled()
         for order, run in zip(self.orders, self._runs, strict=False):
             try:
