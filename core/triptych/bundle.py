@@ -23,6 +23,7 @@ from typing import Any
 from triptych.errors import UserError, did_you_mean, one_line, warn_once
 
 SCHEMA = 1
+SHIPPED = "onnx_exports"  # the folder of the bundles that ship
 METADATA_KEY = "triptych"  # of the JSON in an ONNX file's metadata_props
 _CARD_LIMIT = 16 << 20  # bytes; far above any honest card
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -209,8 +210,8 @@ def user_data() -> Path:
 def shipped_folder() -> Path:
     """Where the bundles that ship are: inside the installed package, or in the checkout."""
     here = Path(__file__).resolve().parent
-    packaged = here / "onnx_exports"
-    return packaged if packaged.is_dir() else here.parents[1] / "onnx_exports"
+    packaged = here / SHIPPED
+    return packaged if packaged.is_dir() else here.parents[1] / SHIPPED
 
 
 def write_card(folder: str | Path, card: Card) -> Card:

@@ -536,14 +536,24 @@ def _doctor(words: list[str]) -> int:
 
 
 def _install(words: list[str]) -> int:
-    """Install the plug-in of a host, such as gimp."""
+    """Install the plug-in of a host: gimp or blender."""
     parser = _Parser("install", "Install Triptych's plug-in in a host, or take it out again.")
-    parser.add_argument("host", choices=("gimp",), help="which host")
+    parser.add_argument("host", choices=("gimp", "blender"), help="which host")
     parser.add_argument("--uninstall", action="store_true", help="take the plug-in out")
     parser.add_argument(
-        "--folder", type=Path, metavar="DIR", help="the host's plug-in folder, if it is not found"
+        "--folder",
+        type=Path,
+        metavar="DIR",
+        help="the host's folder for plug-ins (Blender: extensions), if it is not found",
+    )
+    parser.add_argument(
+        "--build", action="store_true", help="blender: write the zips for all systems into dist"
     )
     given = parser.parse(words)
+    if given.host == "blender":
+        return _install_blender(given)
+    if given.build:
+        raise UserError("--build makes Blender's extension: run `triptych install blender --build`")
     from triptych import install
 
     found = [install.Gimp("", given.folder)] if given.folder else install.gimps()
@@ -555,6 +565,27 @@ def _install(words: list[str]) -> int:
     for gimp in found:
         for line in (install.uninstall_gimp if given.uninstall else install.install_gimp)(gimp):
             print(line)
+    return 0
+
+
+def _install_blender(given: argparse.Namespace) -> int:
+    from triptych import blender
+
+    if given.build:
+        for path in blender.build(given.folder or Path("dist"), list(blender.PLATFORMS)):
+            print(path)
+        return 0
+    found = [blender.Blender("", given.folder)] if given.folder else blender.blenders()
+    if not found:
+        raise UserError(
+            "no Blender 4.2 or later was found: start Blender once, or name its folder for "
+            "extensions with --folder."
+        )
+    if given.uninstall:
+        lines = [line for one in found for line in blender.uninstall(one)]
+    else:
+        lines = blender.install_all(found)
+    print("\n".join(dict.fromkeys(lines)))
     return 0
 
 

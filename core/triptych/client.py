@@ -31,7 +31,10 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from typing import Self
 
 if os.name != "nt":  # Windows has no such locks, and deletes no file that is in use
     import fcntl
@@ -49,7 +52,7 @@ _FORMATS: dict[str, Any] = {"f4": "f", "u1": "B", "i4": "i"}  # as memoryview na
 _NAME = (".pixels", "triptych-")  # how files of pixels end and begin
 _LONGEST_HEADER = 4096  # bytes
 _LONGEST_BODY = 16 << 20  # bytes: far more than any request or answer takes
-_START = 30.0  # seconds for the worker to answer at first
+_START = 60.0  # seconds for the worker to answer at first: the disk may be slow, the machine busy
 _SILENCE = 20.0  # seconds after which a worker that answers nothing is taken for dead
 _BEAT = 5.0  # seconds between the questions whether it lives
 
@@ -232,7 +235,37 @@ def _shared_folder() -> str | None:
     return folder if os.access(folder, os.W_OK | os.X_OK) else None
 
 
-class Triangles:
+class _Arrays:
+    """What lies in memory that is shared with the worker, as flat views; `close` gives it back."""
+
+    def __init__(self, memory: Pixels, told: Mapping[str, Any]) -> None:
+        self._memory, self._told = memory, told["arrays"]
+        self._views: list[Any] = []
+
+    def _view(self, name: str) -> Any:
+        """An array as a flat view; empty if there is none of that name."""
+        array = self._told.get(name)
+        if array is None:
+            return memoryview(b"")
+        start, kind = array["offset"], array["kind"]
+        stop = start + KINDS[kind] * math.prod(array["shape"])
+        self._views.append(memoryview.cast(self._memory.data[start:stop], _FORMATS[kind]))
+        return self._views[-1]
+
+    def close(self) -> None:
+        """Give the memory back; the views are gone."""
+        for view in self._views:
+            view.release()
+        self._memory.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Triangles(_Arrays):
     """A mesh that a run has made, in memory that is shared with the worker; `close` gives it back.
 
     Flat views: `vertices` (float32, x y z in metres, Y up), `faces` (int32, three vertices each,
@@ -243,32 +276,31 @@ class Triangles:
     """
 
     def __init__(self, memory: Pixels, told: Mapping[str, Any]) -> None:
-        self._memory = memory
+        super().__init__(memory, told)
         self.shape: dict[str, Any] | None = told["shape"]
-        self.vertices, self.faces = self._view(told, "vertices"), self._view(told, "faces")
-        self.uv, self.normals = self._view(told, "uv"), self._view(told, "normals")
-        self.preview = self._view(told, "preview")
+        self.vertices, self.faces = self._view("vertices"), self._view("faces")
+        self.uv, self.normals = self._view("uv"), self._view("normals")
+        self.preview = self._view("preview")
         self.preview_size = math.isqrt(len(self.preview) // 3)
 
-    def _view(self, told: Mapping[str, Any], name: str) -> Any:
-        array = told["arrays"].get(name)
-        if array is None:
-            return memoryview(b"")
-        start, kind = array["offset"], array["kind"]
-        stop = start + KINDS[kind] * math.prod(array["shape"])
-        return memoryview.cast(self._memory.data[start:stop], _FORMATS[kind])
 
-    def close(self) -> None:
-        """Give the memory back; the views are gone."""
-        for view in (self.vertices, self.faces, self.uv, self.normals, self.preview):
-            view.release()
-        self._memory.close()
+class Maps(_Arrays):
+    """A material that a run has made, in memory that is shared with the worker.
 
-    def __enter__(self) -> Triangles:
-        return self
+    `maps` are flat views by name (float32, 0..1, row by row from the top; colours are sRGB), each
+    of `size` (height, width). A tile is `side` wide and its relief `depth` deep, in metres;
+    `metallic` is 0 or 1.
+    """
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __init__(self, memory: Pixels, told: Mapping[str, Any]) -> None:
+        super().__init__(memory, told)
+        self.maps = {name: self._view(name) for name in told["arrays"]}
+        self.size: dict[str, tuple[int, int]] = {
+            name: (one["shape"][0], one["shape"][1]) for name, one in told["arrays"].items()
+        }
+        facts = told["material"]
+        self.name, self.side = str(facts["name"]), float(facts["side"])
+        self.depth, self.metallic = float(facts["depth"]), float(facts["metallic"])
 
 
 class Run:
@@ -311,6 +343,16 @@ class Run:
         try:
             told = self._told()
             return Triangles(self._result._written((told["bytes"],)), told)
+        except BaseException:
+            self._result.close()
+            raise
+
+    def material(self) -> Maps:
+        """The material of a run that has ended, to be closed when used up; raises as `result`."""
+        assert self._result is not None, "a run that makes a score has no material"
+        try:
+            told = self._told()
+            return Maps(self._result._written((told["bytes"],)), told)
         except BaseException:
             self._result.close()
             raise
@@ -420,10 +462,7 @@ class Worker:
             "picture": None if picture is None else _plain(picture),
             "result": result.path,
         }
-        with self._lock:
-            self._runs[id_] = run
-        self._tell("run", params, id_)
-        return run
+        return self._begin(id_, run, params)
 
     def run_midi(self, task: str, values: Mapping[str, Any], midi: bytes | None = None) -> Run:
         """Start a task that makes a score; a value of kind score is the bytes of a MIDI file."""
@@ -431,10 +470,7 @@ class Worker:
         run = Run(self, id_)
         coded = {k: {"midi": _coded(v)} if isinstance(v, bytes) else v for k, v in values.items()}
         params = {"task": task, "values": coded, "midi": None if midi is None else _coded(midi)}
-        with self._lock:
-            self._runs[id_] = run
-        self._tell("run", params, id_)
-        return run
+        return self._begin(id_, run, params)
 
     def run_mesh(
         self, task: str, values: Mapping[str, Any], mesh: Any = None, preview: int = 0
@@ -455,10 +491,23 @@ class Worker:
             "result": result.path,
             "preview": preview,
         }
+        return self._begin(id_, run, params)
+
+    def _begin(self, id_: int, run: Run, params: Mapping[str, Any]) -> Run:
         with self._lock:
+            if not self._runs:  # it was not asked before, so its silence meant nothing
+                self._heard = time.monotonic()
             self._runs[id_] = run
         self._tell("run", params, id_)
         return run
+
+    def run_material(self, task: str, values: Mapping[str, Any]) -> Run:
+        """Start a task that makes a material; `Run.material` has it in the end."""
+        id_ = next(self._ids)
+        result = Pixels((0,), self._folder, "u1")
+        run = Run(self, id_, result)
+        told = {key: _plain(value) for key, value in values.items()}
+        return self._begin(id_, run, {"task": task, "values": told, "result": result.path})
 
     def close(self) -> None:
         """End the worker, whatever it does."""

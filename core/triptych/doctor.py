@@ -61,6 +61,7 @@ def examine() -> list[Finding]:
         _providers,
         _bundles,
         _gimp,
+        _blender,
         _bridge,
         _folders,
         _training,
@@ -249,6 +250,19 @@ def _gimp() -> Iterator[Finding]:
             yield Finding(subject, f"the plug-in in {gimp.folder} {why}", wrong=True, mend=mend)
         else:
             yield Finding(subject, f"the plug-in is in {gimp.folder}")
+
+
+def _blender() -> Iterator[Finding]:
+    from triptych import blender
+
+    for one in blender.blenders():
+        subject, mend = one.named, "triptych install blender"
+        if not one.folder.exists():
+            yield Finding(subject, f"has no extension yet; `{mend}` puts it there")
+        elif why := blender.outdated(one):
+            yield Finding(subject, f"the extension in {one.folder} {why}", wrong=True, mend=mend)
+        else:
+            yield Finding(subject, f"the extension is in {one.folder}")
 
 
 def _folders() -> Iterator[Finding]:

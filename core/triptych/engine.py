@@ -213,8 +213,9 @@ class Engine:
 
 @functools.cache
 def default_engine() -> Engine:
-    """The engine of this process."""
-    return Engine()
+    """The engine of this process, on the provider that TRIPTYCH_PROVIDER names, if it does."""
+    named = os.environ.get("TRIPTYCH_PROVIDER")
+    return Engine([named] if named else None)
 
 
 def providers_that_work() -> dict[str, str | None]:

@@ -72,11 +72,16 @@ def _configurations() -> Iterator[tuple[Path, bool]]:
 
 def source() -> Path:
     """The plug-in's own files, as they ship."""
+    return plug_in_source("gimp_plugin")
+
+
+def plug_in_source(host: str) -> Path:
+    """The files of a host's plug-in (`gimp_plugin`, `blender_addon`), as they ship."""
     package = Path(__file__).resolve().parent
-    for folder in (package / "gimp_plugin", package.parents[1] / "gimp_plugin"):
-        if (folder / NAME / f"{NAME}.py").is_file():
+    for folder in (package / host, package.parents[1] / host):
+        if (folder / NAME).is_dir():
             return folder / NAME
-    raise UserError("this copy of Triptych lacks the GIMP plug-in: install Triptych again.")
+    raise UserError(f"this copy of Triptych lacks the folder {host}: install Triptych again.")
 
 
 def install_gimp(gimp: Gimp) -> list[str]:

@@ -21,6 +21,9 @@ Methods:
         `faces`, `uv` and `normals` of the result, and `preview` (bytes, RGB, so many pixels
         squared; none for 0), lie one after the other in the file `result`. Answers {"bytes",
         "arrays": {name: {"offset", "shape", "kind"}}, "shape", "seconds", "record"}
+    run {"task", "values", "result"}: of a task that makes a material; its maps, float32, lie one
+        after the other in the file `result`. Answers {"bytes", "arrays", "material": {"name",
+        "side", "depth", "metallic"}, "seconds", "record"}, lengths in metres
     run {"task", "values", "picture", "result"}: `picture` and any value of kind picture or mask are
         {"path", "shape", "kind"} of files of float32 ("f4", 0..1) or bytes ("u1", 0..255); the
         result is written to the file `result` in the picture's kind. A fourth channel of the
@@ -274,6 +277,8 @@ def _run(job: Job, params: Mapping[str, Any]) -> dict[str, Any]:
         return _run_score(task, values, job, params)
     if task.output == "mesh":
         return _run_mesh(task, values, job, params)
+    if task.output == "material":
+        return _run_material(task, values, job, params)
     given = _mapped(params["picture"]) if params.get("picture") is not None else None
     target = Path(_given(params, "result", str))
     job.progress(0.0, "starting")  # a run that was cancelled in the queue ends here
@@ -352,6 +357,18 @@ def _run_mesh(
         from triptych.shape.render import rendered
 
         arrays["preview"] = (rendered(mesh, side) * 255 + 0.5).astype(np.uint8)
+    told = _handed_over(target, arrays)
+    record = None
+    if provenance.enabled():
+        source = None if given is None else ""
+        record = Provenance.of_run(task.name, values, result.used, source).to_json()
+    return {**told, "shape": mesh.record, "seconds": seconds, "record": record}
+
+
+def _handed_over(target: Path, arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    """Write arrays one after the other; how many bytes, and where and what each of them is."""
+    import numpy as np
+
     told, offset = {}, 0
     for name, array in arrays.items():
         told[name] = {"offset": offset, "shape": array.shape, "kind": array.dtype.str[1:]}
@@ -360,17 +377,27 @@ def _run_mesh(
         for name, array in arrays.items():
             at = told[name]["offset"]
             out[at : at + array.nbytes] = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-    record = None
+    return {"bytes": offset, "arrays": told}
+
+
+def _run_material(
+    task: Task, values: Mapping[str, Any], job: Job, params: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Do a task that makes a material."""
+    from triptych import provenance
+    from triptych.provenance import Provenance
+
+    target = Path(_given(params, "result", str))
+    job.progress(0.0, "starting")
+    start = time.perf_counter()
+    result = task.run(None, job, **values)
+    seconds = time.perf_counter() - start
+    made, record = result.made, None
+    told = _handed_over(target, made.maps)
     if provenance.enabled():
-        source = None if given is None else ""
-        record = Provenance.of_run(task.name, values, result.used, source).to_json()
-    return {
-        "bytes": offset,
-        "arrays": told,
-        "shape": mesh.record,
-        "seconds": seconds,
-        "record": record,
-    }
+        record = Provenance.of_run(task.name, values, result.used, None).to_json()
+    facts = {name: getattr(made, name) for name in ("name", "side", "depth", "metallic")}
+    return {**told, "material": facts, "seconds": seconds, "record": record}
 
 
 def _solid(value: Mapping[str, Any]) -> Mesh:

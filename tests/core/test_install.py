@@ -63,8 +63,9 @@ def test_every_gimp_3_gets_the_plug_in_and_gives_it_back(home: Path):
     assert "there is no plug-in" in command(home, "install", "gimp", "--uninstall").stdout
 
 
-def test_without_a_gimp_it_says_what_to_do(home: Path):
-    done = command(home, "install", "gimp")
+@pytest.mark.parametrize("host", ["gimp", "blender"])
+def test_without_a_host_it_says_what_to_do(home: Path, host: str):
+    done = command(home, "install", host)
     assert (done.returncode, done.stdout) == (2, "")
     assert "--folder" in done.stderr
     assert len(done.stderr.splitlines()) == 1
@@ -95,3 +96,9 @@ def test_what_is_old_or_broken_is_seen(tmp_path: Path):
     settings.unlink()
     (gimp.folder / "client.py").unlink()
     assert "not whole" in install.outdated(gimp)
+
+
+def test_only_blenders_extension_is_built(home: Path):
+    done = command(home, "install", "gimp", "--build")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "triptych install blender --build" in done.stderr

@@ -78,11 +78,24 @@ def test_a_task_runs_as_it_does_in_process(worker: Worker):
 
 
 def test_the_tasks_are_described(worker: Worker):
-    (tint,) = worker.tasks
+    tint = next(one for one in worker.tasks if one["name"] == "tint")
     assert (tint["name"], tint["label"]) == ("tint", "Tint")
     strength = next(one for one in tint["parameters"] if one["name"] == "strength")
     assert (strength["minimum"], strength["maximum"], strength["default"]) == (0, 1, 1)
     assert worker.call("tasks", {}) == worker.tasks
+
+
+def test_a_material_comes_with_its_maps(worker: Worker):
+    run = worker.run_material("plain", {"side": 0.75})
+    assert run.wait(30)
+    with run.material() as made:
+        assert (made.name, made.side, made.depth, made.metallic) == ("plain", 0.75, 0.002, 0)
+        assert made.size == {"colour": (4, 6), "height": (4, 6)}
+        assert set(made.maps["colour"]) == {0.25}
+        assert made.maps["height"].tolist() == [np.float32(n) / 24 for n in range(24)]
+    assert run.record is not None
+    assert json.loads(run.record)["task"] == "plain"
+    assert not Path(run._result.path).exists()  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("channels", [3, 4])
@@ -202,6 +215,16 @@ def test_a_worker_that_dies_is_told_and_leaves_nothing():
     with pytest.raises(WorkerError, match="stopped"):
         worker.call("ping", {})
     worker.close()
+
+
+def test_a_worker_that_was_not_asked_for_long_is_not_given_up(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(client, "_SILENCE", 0.6)
+    with Worker(TINY, CORE) as worker:
+        time.sleep(0.7)
+        with filled(picture()) as given_:
+            run = worker.run("tint", {}, given_)
+            run.wait(0)  # as a host's timer looks, before there can be an answer
+            assert taken(run).shape == picture().shape
 
 
 def test_a_worker_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch):

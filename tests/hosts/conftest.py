@@ -1,4 +1,6 @@
-"""Real hosts: GIMP 3, and JACK with FluidSynth and Ardour, in a Debian 13 of their own."""
+"""Real hosts: GIMP 3, Blender, and JACK with FluidSynth and Ardour, in a Debian 13 of their own.
+
+Blender runs as a Python module too."""
 
 import importlib.util
 import json
@@ -31,9 +33,9 @@ def beside(name: str) -> Any:
 
 
 if TYPE_CHECKING:
-    from tests.hosts import roots, studio
+    from tests.hosts import blender_host, roots, studio
 else:
-    roots, studio = beside("roots"), beside("studio")
+    blender_host, roots, studio = beside("blender_host"), beside("roots"), beside("studio")
 
 
 class Gimp(roots.Root):
@@ -93,6 +95,40 @@ def synth(jack: studio.Studio) -> studio.Synth:
 def ardour(jack: studio.Studio) -> studio.Ardour:
     """Ardour without a window, with one MIDI track, OSC on and MIDI clock out."""
     return studio.Ardour(jack)
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's folder with a model of shapes."""
+    return blender_host.stand_in(tmp_path_factory.mktemp("shapes"))
+
+
+@pytest.fixture(scope="session")
+def blender_zip(shapes: Path) -> Path:
+    """The extension as this checkout builds it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRIPTYCH_USER_DATA", str(shapes))
+        return blender_host.extension()
+
+
+@pytest.fixture(scope="session")
+def blender_module(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> blender_host.Module:
+    """Blender as a Python module."""
+    return blender_host.Module(shapes, tmp_path_factory.mktemp("blender"))
+
+
+@pytest.fixture(scope="session")
+def blender_window(blender_zip: Path, shapes: Path) -> Iterator[Any]:
+    """Blender's window, on a screen of its own, with the extension installed from the zip."""
+    roots.need("Blender")
+    made = the_blender_window().Window(roots.Root(), blender_zip, shapes)
+    yield made
+    made.close()
+
+
+def the_blender_window() -> Any:
+    """The module of Blender's window."""
+    return beside("blender_window")
 
 
 def gimp_window() -> Any:
