@@ -19,7 +19,7 @@ from triptych.engine import Engine, Job
 from triptych.shape.mesh import Mesh, sampled
 from triptych.shape.model import ShapeModel
 from triptych.shape.surface import extract
-from triptych.training.shape import samples, shape_export
+from triptych.training.shape import procedural, samples, shape_export
 from triptych.training.shape.latents import NOISE, LinearGenerator
 from triptych.training.shape.procedural import FAMILIES
 
@@ -152,7 +152,7 @@ def seed_of(index: int) -> int:
 
 def _truth(family: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """The surface of a procedural shape in the cube."""
-    solid = samples.Procedural(samples.shape(family, seed))
+    solid = samples.Procedural(procedural.shape(family, seed))
     return extract(solid.distance, RESOLUTION, samples.TRUNCATION, Job())
 
 

@@ -133,7 +133,8 @@ def write(folder: Path) -> Path:
     thicker = np.zeros((1, *LATENT), np.float16)
     thicker.reshape(-1)[3] = 0.1
     stream = io.BytesIO()
-    np.savez_compressed(stream, **{str(one["name"]): thicker for one in CATEGORIES})
+    held: dict[str, Any] = {str(one["name"]): thicker for one in CATEGORIES}
+    np.savez_compressed(stream, **held)
     card = Card("boxes", "1.0.0", "shape", "Boxes", "CC0-1.0", {}, extra=extra)
     return write_bundle(folder, card, graphs, {"directions.npz": stream.getvalue()})
 

@@ -186,9 +186,12 @@ def _fill(
 ) -> None:
     """Write the bundle's files into the empty `folder` and open it to see that it is sound."""
     described, agreement = {}, {}
-    for name in set(kept.card.graphs) - set(graphs) if kept else ():
-        described[name], agreement[name] = kept.card.graphs[name], kept.card.parity[name]
-        shutil.copy2(kept.graph(name), folder / f"{name}.onnx")
+    held: dict[str, bytes] = {}
+    if kept is not None:
+        for name in set(kept.card.graphs) - set(graphs):
+            described[name], agreement[name] = kept.card.graphs[name], kept.card.parity[name]
+            shutil.copy2(kept.graph(name), folder / f"{name}.onnx")
+        held = {name: kept.file(name).read_bytes() for name in kept.card.files}
     for name, graph in graphs.items():
         for value in graph.module.state_dict().values():
             if value.dtype != torch.float32 or not value.numel():
@@ -209,7 +212,6 @@ def _fill(
         model = onnx.load(path)
         helper.set_model_props(model, {bundle.METADATA_KEY: bundle.graph_metadata(card, name)})
         onnx.save(model, path)
-    held = {name: kept.file(name).read_bytes() for name in kept.card.files} if kept else {}
     for relative, content in {**held, **files}.items():
         (folder / relative).parent.mkdir(parents=True, exist_ok=True)
         (folder / relative).write_bytes(content)

@@ -88,9 +88,9 @@ def test_a_run_resumes_and_its_bundle_does_what_the_network_does(tmp_path: Path)
     drawn = engine.run(opened.graph("generate"), wish)["latent"]
     np.testing.assert_allclose(drawn, latent, atol=0.02)  # the only chair there is
 
-    again = shape_export.load_shape(path).state_dict()
+    opened_again = shape_export.load_shape(path).state_dict()
     for key, value in net.state_dict().items():
-        torch.testing.assert_close(again[key], value, atol=1e-3, rtol=1e-3)
+        torch.testing.assert_close(opened_again[key], value, atol=1e-3, rtol=1e-3)
 
 
 def test_the_loss_falls() -> None:

@@ -112,7 +112,8 @@ class Decoder(nn.Module):
                 nn.Conv2d(2 * width, width, 3, padding=1),  # at 64
             ]
         )
-        self.last = nn.Conv2d(width, 4 * FEATURES, 1)  # four places at 128 of one at 64
+        self.narrow = nn.Conv2d(width, FEATURES, 1)
+        self.last = nn.Conv2d(FEATURES, FEATURES, 3, padding=1)
 
     def forward(self, latent: Tensor) -> Tensor:
         x = self.small[0](self.start(latent))
@@ -122,7 +123,8 @@ class Decoder(nn.Module):
         x = x.reshape(-1, x.shape[2], 2 * SIDE, 2 * SIDE)
         for layer in self.up:
             x = F.silu(layer(_doubled(x)))
-        return F.pixel_shuffle(self.last(x), 2)
+        x = _doubled(self.narrow(x))
+        return x + self.last(F.silu(x))
 
 
 def _doubled(x: Tensor) -> Tensor:
