@@ -217,10 +217,11 @@ def _fill(mesh: bpy.types.Mesh, triangles: client.Triangles, unit: float) -> Non
     faces = len(triangles.faces) // 3
     mesh.clear_geometry()
     mesh.vertices.add(len(triangles.vertices) // 3)
-    mesh.vertices.foreach_set("co", triangles.vertices)
     mesh.loops.add(3 * faces)
-    mesh.loops.foreach_set("vertex_index", triangles.faces)
     mesh.polygons.add(faces)
+    # Attributes are copied at once; `vertices` and `loops` are set one by one.
+    mesh.attributes["position"].data.foreach_set("vector", triangles.vertices)
+    mesh.attributes[".corner_vert"].data.foreach_set("value", triangles.faces)
     mesh.polygons.foreach_set("loop_start", array("i", range(0, 3 * faces, 3)))
     if triangles.uv:
         mesh.uv_layers.new(name=UV).uv.foreach_set("vector", triangles.uv)

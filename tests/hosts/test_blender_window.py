@@ -124,8 +124,8 @@ def test_it_shows_in_a_local_view(blender: Any):
     try:
         blender.invoke("triptych.shape", detail=32)
         blender.until("len(objects()) == 2")
-        seen = "bpy.context.active_object.local_view_get(view()[1].spaces.active)"
-        assert blender.get(seen) is True
+        drawn = "bpy.context.active_object.evaluated_get(bpy.context.evaluated_depsgraph_get())"
+        assert blender.get(f"{drawn}.local_view_get(view()[1].spaces.active)") is True
     finally:
         blender.ask("with within(): bpy.ops.view3d.localview()")
 
