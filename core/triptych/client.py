@@ -232,6 +232,16 @@ def _shared_folder() -> str | None:
     return folder if os.access(folder, os.W_OK | os.X_OK) else None
 
 
+def _view(memory: Pixels, told: Mapping[str, Any], name: str) -> Any:
+    """The array of this name in the memory of an answer, flat; empty where there is none."""
+    array = told["arrays"].get(name)
+    if array is None:
+        return memoryview(b"")
+    start, kind = array["offset"], array["kind"]
+    stop = start + KINDS[kind] * math.prod(array["shape"])
+    return memoryview.cast(memory.data[start:stop], _FORMATS[kind])
+
+
 class Triangles:
     """A mesh that a run has made, in memory that is shared with the worker; `close` gives it back.
 
@@ -245,18 +255,10 @@ class Triangles:
     def __init__(self, memory: Pixels, told: Mapping[str, Any]) -> None:
         self._memory = memory
         self.shape: dict[str, Any] | None = told["shape"]
-        self.vertices, self.faces = self._view(told, "vertices"), self._view(told, "faces")
-        self.uv, self.normals = self._view(told, "uv"), self._view(told, "normals")
-        self.preview = self._view(told, "preview")
+        self.vertices, self.faces = (_view(memory, told, name) for name in ("vertices", "faces"))
+        self.uv, self.normals = (_view(memory, told, name) for name in ("uv", "normals"))
+        self.preview = _view(memory, told, "preview")
         self.preview_size = math.isqrt(len(self.preview) // 3)
-
-    def _view(self, told: Mapping[str, Any], name: str) -> Any:
-        array = told["arrays"].get(name)
-        if array is None:
-            return memoryview(b"")
-        start, kind = array["offset"], array["kind"]
-        stop = start + KINDS[kind] * math.prod(array["shape"])
-        return memoryview.cast(self._memory.data[start:stop], _FORMATS[kind])
 
     def close(self) -> None:
         """Give the memory back; the views are gone."""
@@ -265,6 +267,41 @@ class Triangles:
         self._memory.close()
 
     def __enter__(self) -> Triangles:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Maps:
+    """A material that a run has made, in memory that is shared with the worker; `close` gives it
+    back.
+
+    Flat views of float32 in 0..1, rows from above, each `size` x `size`: `colour` (RGB, sRGB),
+    `height`, `normal` (RGB; OpenGL: green up) and `roughness`. A tile is `side` metres wide, a
+    height of 1 is `depth` metres above 0, `metallic` is 0 or 1; `name` says what it is of.
+    """
+
+    def __init__(self, memory: Pixels, told: Mapping[str, Any]) -> None:
+        self._memory = memory
+        self.size: int = told["arrays"]["height"]["shape"][0]
+        self.colour, self.height = (_view(memory, told, name) for name in ("colour", "height"))
+        self.normal, self.roughness = (
+            _view(memory, told, name) for name in ("normal", "roughness")
+        )
+        about = told["material"]
+        self.name: str = about["name"]
+        self.side: float = about["side"]
+        self.depth: float = about["depth"]
+        self.metallic: float = about["metallic"]
+
+    def close(self) -> None:
+        """Give the memory back; the views are gone."""
+        for view in (self.colour, self.height, self.normal, self.roughness):
+            view.release()
+        self._memory.close()
+
+    def __enter__(self) -> Maps:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -311,6 +348,17 @@ class Run:
         try:
             told = self._told()
             return Triangles(self._result._written((told["bytes"],)), told)
+        except BaseException:
+            self._result.close()
+            raise
+
+    def maps(self) -> Maps:
+        """The material of a run that has ended, to be closed when it is used up; raises as
+        `result`."""
+        assert self._result is not None, "a run that makes a score has no maps"
+        try:
+            told = self._told()
+            return Maps(self._result._written((told["bytes"],)), told)
         except BaseException:
             self._result.close()
             raise
@@ -454,6 +502,22 @@ class Worker:
             "mesh": None if mesh is None else _mesh(mesh),
             "result": result.path,
             "preview": preview,
+        }
+        with self._lock:
+            self._runs[id_] = run
+        self._tell("run", params, id_)
+        return run
+
+    def run_material(self, task: str, values: Mapping[str, Any]) -> Run:
+        """Start a task that makes a material; a value may be `Pixels` of a picture. `Run.maps` has
+        it in the end."""
+        id_ = next(self._ids)
+        result = Pixels((0,), self._folder, "u1")
+        run = Run(self, id_, result)
+        params = {
+            "task": task,
+            "values": {key: _plain(value) for key, value in values.items()},
+            "result": result.path,
         }
         with self._lock:
             self._runs[id_] = run

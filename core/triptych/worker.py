@@ -21,6 +21,11 @@ Methods:
         `faces`, `uv` and `normals` of the result, and `preview` (bytes, RGB, so many pixels
         squared; none for 0), lie one after the other in the file `result`. Answers {"bytes",
         "arrays": {name: {"offset", "shape", "kind"}}, "shape", "seconds", "record"}
+    run {"task", "values", "result"}: of a task that makes a material. Its maps `colour` (N x N x
+        3), `height` (N x N), `normal` (N x N x 3) and `roughness` (N x N), float32 in 0..1, lie
+        one after the other in the file `result`. Answers {"bytes", "arrays" (as of a mesh),
+        "material": {"name", "side", "depth", "metallic"}, "seconds", "record"}; side and depth are
+        in metres
     run {"task", "values", "picture", "result"}: `picture` and any value of kind picture or mask are
         {"path", "shape", "kind"} of files of float32 ("f4", 0..1) or bytes ("u1", 0..255); the
         result is written to the file `result` in the picture's kind. A fourth channel of the
@@ -274,6 +279,8 @@ def _run(job: Job, params: Mapping[str, Any]) -> dict[str, Any]:
         return _run_score(task, values, job, params)
     if task.output == "mesh":
         return _run_mesh(task, values, job, params)
+    if task.output == "material":
+        return _run_material(task, values, job, params)
     given = _mapped(params["picture"]) if params.get("picture") is not None else None
     target = Path(_given(params, "result", str))
     job.progress(0.0, "starting")  # a run that was cancelled in the queue ends here
@@ -352,6 +359,52 @@ def _run_mesh(
         from triptych.shape.render import rendered
 
         arrays["preview"] = (rendered(mesh, side) * 255 + 0.5).astype(np.uint8)
+    size, told = _handed_over(arrays, target)
+    record = None
+    if provenance.enabled():
+        source = None if given is None else ""
+        record = Provenance.of_run(task.name, values, result.used, source).to_json()
+    return {
+        "bytes": size,
+        "arrays": told,
+        "shape": mesh.record,
+        "seconds": seconds,
+        "record": record,
+    }
+
+
+def _run_material(
+    task: Task, values: Mapping[str, Any], job: Job, params: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Do a task that makes a material."""
+    from triptych import provenance
+    from triptych.provenance import Provenance
+
+    target = Path(_given(params, "result", str))
+    job.progress(0.0, "starting")
+    start = time.perf_counter()
+    result = task.run(None, job, **values)
+    seconds = time.perf_counter() - start
+    made = result.made
+    size, told = _handed_over(made.maps, target)
+    record = None
+    if provenance.enabled():
+        record = Provenance.of_run(task.name, values, result.used, None).to_json()
+    return {
+        "bytes": size,
+        "arrays": told,
+        "material": {name: getattr(made, name) for name in ("name", "side", "depth", "metallic")},
+        "seconds": seconds,
+        "record": record,
+    }
+
+
+def _handed_over(
+    arrays: Mapping[str, NDArray[Any]], target: Path
+) -> tuple[int, dict[str, dict[str, Any]]]:
+    """Write the arrays one after the other into a file; their bytes, and where each one lies."""
+    import numpy as np
+
     told, offset = {}, 0
     for name, array in arrays.items():
         told[name] = {"offset": offset, "shape": array.shape, "kind": array.dtype.str[1:]}
@@ -360,17 +413,7 @@ def _run_mesh(
         for name, array in arrays.items():
             at = told[name]["offset"]
             out[at : at + array.nbytes] = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-    record = None
-    if provenance.enabled():
-        source = None if given is None else ""
-        record = Provenance.of_run(task.name, values, result.used, source).to_json()
-    return {
-        "bytes": offset,
-        "arrays": told,
-        "shape": mesh.record,
-        "seconds": seconds,
-        "record": record,
-    }
+    return offset, told
 
 
 def _solid(value: Mapping[str, Any]) -> Mesh:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +14,9 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from triptych.training import data
+from triptych.training import data, export
 from triptych.training.image import sets
-from triptych.training.image.material import tiles
+from triptych.training.image.material import material_export, tiles
 from triptych.training.image.material.nets import (
     CODE,
     COMPONENTS,
@@ -147,8 +148,8 @@ class MaterialRecipe(Recipe):
 
     @torch.no_grad()
     def sample(self, modules: Mapping[str, nn.Module]) -> Image.Image | None:
-        """At 100 %: held-out tiles, what comes back of them, each varied by half, and tiles of
-        their classes from noise alone."""
+        """At 100 %: held-out tiles, what comes back of them, and what the flow makes of them from
+        two times on."""
         chosen = np.linspace(0, len(self.held_out.labels) - 1, 2 * _SHOWN).astype(int)
         device = next(modules["decoder"].parameters()).device
         truth = tiles.as_tensor(self.held_out.pixels[chosen]).to(device)
@@ -167,7 +168,17 @@ class MaterialRecipe(Recipe):
         return Image.fromarray((whole.permute(1, 2, 0) * 255).round().byte().cpu().numpy())
 
     def export(self, modules: Mapping[str, nn.Module], run: Run, folder: Path) -> Path:
-        raise NotImplementedError
+        nets = {name: net.cpu().float().eval() for name, net in modules.items()}
+        return material_export.write(
+            folder,
+            self.settings.name,
+            self.coder.cpu(),
+            nets["decoder"],
+            nets["flow"],
+            self.tiles,
+            data=export.ledger(self.sources()),
+            recipe=export.made_by(self, dataclasses.asdict(self.settings), run),
+        )
 
 
 def travelled(
