@@ -226,14 +226,14 @@ def main() -> None:
         f"{len(truth)} tiles of {len(set(truth.tolist()))} classes each, 128 px.",
         results.table(head, rows),
         (
-            "Seam: the mean step across the borders, in mean steps inside. Nearest training tile: the "
+            "Seam: the mean step across the borders in mean steps inside. Nearest tile: the "
             "median distance of features (root mean square, in deviations); below that of held-out "
             "tiles a tile is nearer to what was trained on than unseen ones are. Ours start from "
             "exemplars, which are training tiles: at variety 0 they are those."
         ),
         (
-            f"Frechet distance below quilting's: {results.verdict(default[2] < baseline[2])}. Seams no "
-            f"larger than steps inside: {results.verdict(default[3] <= 1)}."
+            f"Frechet distance below quilting's: {results.verdict(default[2] < baseline[2])}. "
+            f"Seams no larger than steps inside: {results.verdict(default[3] <= 1)}."
         ),
         (
             f"A material of 512 px with all maps: {speed:.3f} s, wanted under 0.3 s: "
