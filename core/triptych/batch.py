@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -120,12 +120,14 @@ def run_file(
     engine: Engine | None = None,
     provenance: bool = True,
     views: Mapping[str, Path] | None = None,
+    finish: Callable[[Any], Any] | None = None,
 ) -> tuple[str, ...]:
     """Reads `source` (None for a task that starts from nothing), runs `task`, writes `target`.
 
     The folder of `target` is made, but none above it. `values` are as `Task.run` takes them; with
     `provenance` the file says how it was made. `views` names the files of other forms of the result
-    (see `Medium`). Returns notes on what could not be kept, a sentence each.
+    (see `Medium`). `finish` turns what the task made into what is written. Returns notes on what
+    could not be kept, a sentence each.
 
     Raises UserError for a file that cannot be read or written, or that `values` name too (a mask is
     not lost); Cancelled; `target` is then as it was.
@@ -145,9 +147,10 @@ def run_file(
     record = Provenance.of_run(task.name, values, result.used, origin) if provenance else None
     # What a file of one kind says besides does not fit into one of another.
     kept = opened if task.input == task.output else None
-    notes = MEDIA[task.output].save(result.made, kept, target, record, task.place(values))
+    made = result.made if finish is None else finish(result.made)
+    notes = MEDIA[task.output].save(made, kept, target, record, task.place(values))
     for name, path in (views or {}).items():
-        MEDIA[task.output].views[name].save(result.made, path, record)
+        MEDIA[task.output].views[name].save(made, path, record)
     return notes
 
 

@@ -373,6 +373,13 @@ def _shape(words: list[str]) -> int:
     return command.run(words)
 
 
+def _material(words: list[str]) -> int:
+    """Make a tileable material of a class, or of a picture."""
+    from triptych.image import material_command
+
+    return material_command.run(words)
+
+
 def _styles(words: list[str]) -> int:
     """List the styles, or draw them on a contact sheet."""
     parser = _Parser("styles", "List the styles: name, title, artist, year.")
@@ -709,6 +716,7 @@ def _print_table(rows: Sequence[Sequence[str]]) -> None:
 
 _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "shape": _shape,
+    "material": _material,
     "styles": _styles,
     "models": _models,
     "about": _about,

@@ -1,4 +1,5 @@
-"""The kinds of file that tasks read and write: pictures, films, scores and meshes."""
+"""The kinds of file that tasks read and write: pictures, films, scores, meshes; materials, which
+are folders of maps."""
 
 from __future__ import annotations
 
@@ -135,6 +136,21 @@ def _turn(made: Any, path: Path, record: Provenance | None) -> None:
     film.save(turntable(made), path, record)
 
 
+def _load_material(path: Path) -> tuple[Any, Any]:
+    from triptych.image import material
+
+    return material.load(path), None
+
+
+def _save_material(
+    made: Any, opened: Any, path: Path, record: Provenance | None, place: Place
+) -> tuple[str, ...]:
+    from triptych.image import material
+
+    material.save(made, path, record)
+    return ()
+
+
 MEDIA = {
     "picture": Medium(
         "picture",
@@ -179,6 +195,15 @@ MEDIA = {
             "picture": View("draw it", ".png", _draw),
             "turntable": View("draw it from all sides, as a film", ".webp", _turn),
         },
+    ),
+    "material": Medium(
+        "material",
+        frozenset(),
+        ("",),
+        "",
+        "name a folder, without an ending",
+        _load_material,
+        _save_material,
     ),
 }
 """By what a task's `input` or `output` says."""

@@ -34,6 +34,7 @@ _BUILT_IN = (
     "triptych.image.upscale",
     "triptych.image.inpaint",
     "triptych.image.restore",
+    "triptych.image.texture",
     "triptych.shape.shape",
     "triptych.music.melody",
     "triptych.music.phrases",
@@ -231,7 +232,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Result:
-    """What a task made (a picture's pixels, a Score, a Film or a Mesh), and the bundles it used
+    """What a task made (pixels, a Score, a Film, a Mesh or a Material), and the bundles it used
     (`Bundle.used`), for provenance."""
 
     made: Any
@@ -243,9 +244,9 @@ class Task:
     """A capability. `function(given, job, engine, **values)` returns a Result.
 
     `input` is "picture" (float32, H x W x 3, sRGB, 0..1), "score" (a `music.score.Score`), "mesh"
-    (a `shape.mesh.Mesh`) or "none"; `output` is one of those but "none", or "film" (an
-    `image.film.Film`). `model` is the task that a bundle's card must name for it to work with; ""
-    if it brings its own errors.
+    (a `shape.mesh.Mesh`) or "none"; `output` is one of those but "none", "film" (an
+    `image.film.Film`) or "material" (an `image.material.Material`). `model` is the task that a
+    bundle's card must name for it to work with; "" if it brings its own errors.
 
     A task whose pictures have another size than they are given says how: `factor` is the parameter
     that says how many times wider and higher they become, or `origin` the two that say how many px

@@ -21,9 +21,11 @@ Methods:
         `faces`, `uv` and `normals` of the result, and `preview` (bytes, RGB, so many pixels
         squared; none for 0), lie one after the other in the file `result`. Answers {"bytes",
         "arrays": {name: {"offset", "shape", "kind"}}, "shape", "seconds", "record"}
-    run {"task", "values", "result"}: of a task that makes a material; its maps, float32, lie one
-        after the other in the file `result`. Answers {"bytes", "arrays", "material": {"name",
-        "side", "depth", "metallic"}, "seconds", "record"}, lengths in metres
+    run {"task", "values", "result"}: of a task that makes a material. Its maps `colour` (N x N x
+        3), `height` (N x N), `normal` (N x N x 3) and `roughness` (N x N), float32 in 0..1, lie
+        one after the other in the file `result`. Answers {"bytes", "arrays" (as of a mesh),
+        "material": {"name", "side", "depth", "metallic"}, "seconds", "record"}; side and depth are
+        in metres
     run {"task", "values", "picture", "result"}: `picture` and any value of kind picture or mask are
         {"path", "shape", "kind"} of files of float32 ("f4", 0..1) or bytes ("u1", 0..255); the
         result is written to the file `result` in the picture's kind. A fourth channel of the

@@ -11,17 +11,21 @@ Options come from the tasks' declarations; `triptych vary_shape` and the others 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import functools
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from triptych import batch, cli
+from triptych.engine import Engine
 from triptych.errors import UserError
 from triptych.files import shown
 from triptych.media import MEDIA
+from triptych.shape.mesh import Mesh
 from triptych.task import Task, get_task
 
 log = logging.getLogger("triptych")
@@ -75,6 +79,11 @@ def _parser(task: Task, word: str) -> cli._Parser:
         nargs=3,
         metavar=("W", "D", "H"),
         help='width, depth and height in metres; "-" where it follows',
+    )
+    parser.add_argument(
+        "--material",
+        metavar="NAME_OR_FOLDER",
+        help="such as bricks, or a folder that `triptych material` wrote; for GLB",
     )
     parser.add_argument("--sheet", type=Path, metavar="FILE", help="draw them on a contact sheet")
     for name, view in MEDIA["mesh"].views.items():
@@ -131,12 +140,15 @@ def _make(
         raise UserError(f"--{next(iter(views))} shows one result: leave out --count and --steps.")
     sheet = given.sheet and batch.target(given.sheet, given.overwrite)
     engine, failed, drawn = cli._engine(given), 0, []
+    dress = _dresser(given.material, engine) if given.material else None
     with cli._progress(task.label, len(plan), given.quiet) as (job, step):
         for number, (values, target, said) in enumerate(plan):
             step(number, target)
             work = functools.partial(
                 batch.run_file, task, source, target, values, job, engine, given.provenance, views
             )
+            if dress:
+                work = functools.partial(work, finish=functools.partial(dress, values=values))
             try:
                 notes = cli._beside(work, job)
             except UserError as error:
@@ -153,6 +165,23 @@ def _make(
         if not given.quiet:
             print(shown(sheet))
     return 2 if failed else 0
+
+
+def _dresser(named: str, engine: Engine | None) -> Callable[..., Mesh]:
+    """What gives a mesh the material of this name (of the mesh's seed) or in this folder."""
+    from triptych.image import material
+
+    if Path(named).is_dir():
+        found = material.load(Path(named))
+        return lambda mesh, values: dataclasses.replace(mesh, material=found)
+    make = get_task("material")
+    make.check({"kind": named})  # before the work
+
+    def dressed(mesh: Mesh, values: dict[str, Any]) -> Mesh:
+        made = make.run(None, None, engine, kind=named, seed=values.get("seed", 0)).made
+        return dataclasses.replace(mesh, material=made)
+
+    return dressed
 
 
 def _draw(drawn: list[tuple[Path, str]], target: Path) -> None:

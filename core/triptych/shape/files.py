@@ -6,7 +6,7 @@ import io
 import json
 import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from triptych.errors import UserError, one_line
 from triptych.files import refusal, shown, write_whole
 from triptych.shape import glb
 from triptych.shape.mesh import Mesh, check_mesh, corner_normals
+
+if TYPE_CHECKING:
+    from triptych.image.material import Material
 
 Array = NDArray[Any]
 
@@ -87,13 +90,9 @@ def save(mesh: Mesh, path: Path, record: provenance.Provenance | None = None) ->
         vertices, faces, uv, normals = mesh.vertices, mesh.faces, None, None
     made = trimesh.Trimesh(vertices, faces, vertex_normals=normals, process=False)
     if uv is not None:
-        material = trimesh.visual.material.PBRMaterial(
-            name="Triptych",
-            baseColorFactor=_COLOUR,
-            metallicFactor=0.0,
-            roughnessFactor=_ROUGHNESS,
-        )
-        made.visual = trimesh.visual.TextureVisuals(uv=uv, material=material)
+        if mesh.material is not None:
+            uv = uv / np.float32(mesh.material.side)  # from metres to tiles
+        made.visual = trimesh.visual.TextureVisuals(uv=uv, material=_pbr(mesh.material))
     data: Any
     if ending == ".glb":
         scene = trimesh.Scene()
@@ -107,10 +106,41 @@ def save(mesh: Mesh, path: Path, record: provenance.Provenance | None = None) ->
         data = trimesh.exchange.obj.export_obj(made, include_normals=True, write_texture=False)
     else:
         data = made.export(file_type=ending[1:])
+    if mesh.material is not None and ending != ".glb":
+        notes.append(f"{ending[1:].upper()} is written without its material: GLB has it.")
     if record is not None and ending != ".glb":
         notes.append(f"{ending[1:].upper()} cannot say how it was made, nor be varied: GLB can.")
     write_whole(path, data.encode() if isinstance(data, str) else data)
     return tuple(notes)
+
+
+def _pbr(material: Material | None) -> Any:
+    """glTF's material (2.0, section 3.9): plain, or with the maps of `material`."""
+    import trimesh
+
+    if material is None:
+        return trimesh.visual.material.PBRMaterial(
+            name="Triptych",
+            baseColorFactor=_COLOUR,
+            metallicFactor=0.0,
+            roughnessFactor=_ROUGHNESS,
+        )
+
+    from PIL import Image
+
+    def image(values: Array) -> Image.Image:
+        return Image.fromarray((values * 255 + 0.5).astype(np.uint8))
+
+    metallic = np.full_like(material.roughness, material.metallic)
+    both = np.stack([np.ones_like(metallic), material.roughness, metallic], 2)
+    return trimesh.visual.material.PBRMaterial(
+        name=material.name,
+        baseColorTexture=image(material.colour),
+        metallicRoughnessTexture=image(both),  # green is roughness, blue is metal
+        normalTexture=image(material.normal),
+        metallicFactor=1.0,
+        roughnessFactor=1.0,
+    )
 
 
 def split(mesh: Mesh) -> tuple[Array, Array, Array | None, Array]:

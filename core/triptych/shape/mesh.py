@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from triptych.errors import UserError
+
+if TYPE_CHECKING:
+    from triptych.image.material import Material
 
 Array = NDArray[Any]
 
@@ -23,13 +26,15 @@ class Mesh:
     `vertices` N x 3 float32, `faces` M x 3 int32, `uv` M x 3 x 2 float32: for each corner of each
     face a place on the texture, in metres. `record` is what a shape was made from (see
     `ShapeModel.record`), so that it can be varied; None of a foreign mesh. A mesh may be its record
-    alone, without triangles, where it is to be varied or crossed.
+    alone, without triangles, where it is to be varied or crossed. `material` is what it is made of,
+    None for a plain one.
     """
 
     vertices: Array
     faces: Array
     uv: Array | None = None
     record: Mapping[str, Any] | None = None
+    material: Material | None = None
 
     @property
     def size(self) -> Array:

@@ -36,6 +36,7 @@ RECIPES = {
     "own-score": "triptych.training.music.own_score:OwnScoreRecipe",
     "infill": "triptych.training.music.infill:InfillRecipe",
     "groove": "triptych.training.music.groove:GrooveRecipe",
+    "material": "triptych.training.image.material.material:MaterialRecipe",
     "shape": "triptych.training.shape.shape:ShapeRecipe",
     "shape-generator": "triptych.training.shape.generator:GeneratorRecipe",
 }

@@ -1,0 +1,128 @@
+"""A bundle of materials: what it can make, and its graphs between tiles, styles and layouts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triptych import bundle
+from triptych.engine import Engine, Job
+from triptych.errors import UserError, did_you_mean
+from triptych.image.material import Substance
+from triptych.image.overlay import to_network
+from triptych.image.tileable import relaid
+from triptych.task import Choice
+
+Floats = NDArray[Any]  # float32
+
+EXEMPLARS = "exemplars.npz"
+_STEPS = 6  # of the flow from noise to a material; fewer from where it starts later
+_EARLIEST = 0.55  # time from which it starts at most variety
+_MIXED = 0.8  # share of another exemplar's colours at most
+
+
+class TextureModel:
+    """The bundle listed as `name`, run by `engine`; every run reports to `job`."""
+
+    def __init__(self, name: str, engine: Engine, job: Job) -> None:
+        self.bundle = bundle.get_bundle(name, "material")
+        self._engine, self._job = engine, job
+        extra = self.bundle.card.extra
+        self.side = int(extra["side"])  # px of a tile
+        self.any_kind = int(extra["kinds"])
+        self.kinds = {one["name"]: int(one["kind"]) for one in extra["classes"]}
+        self.substances = {one["name"]: Substance.of(one) for one in extra["classes"]}
+        self._stored = np.load(self.bundle.file(EXEMPLARS))
+
+    def substance(self, name: str) -> Substance:
+        """What the material of this name is like; UserError with the nearest name."""
+        if name not in self.substances:
+            known = did_you_mean(name, self.substances)
+            raise UserError(f"{self.bundle.listed} makes no material named {name!r}{known}")
+        return self.substances[name]
+
+    def generated(self, name: str, seed: int, variety: float) -> Floats:
+        """A tile (side x side x 3) of the material `name`.
+
+        An exemplar of it, laid anew; with more `variety` (0..1) it has more of the colours of
+        another one and is made anew by the flow from an earlier time.
+        """
+        rng = np.random.default_rng(seed)
+        numbers = np.flatnonzero(self._stored["kind"] == self.kinds[self.substance(name).name])
+        first, other = (int(n) for n in rng.choice(numbers, 2))
+        style = self._stored["style"][first][None].astype(np.float32)
+        layout = self._stored["layout"][first][None] * self._stored["scale"]
+        tile = self.written(style, layout)
+        if variety > 0:
+            layout = self.read(relaid(tile, int(rng.integers(1 << 31))))[1]
+            style = style.copy()
+            share = np.float32(_MIXED * variety * rng.random())
+            mixed = self._stored["style"][other].astype(np.float32) - style[0]
+            count = 2 * layout.shape[1]  # the style's means and deviations
+            style[:, :count] += share * mixed[:count]
+            start = 1 - (1 - _EARLIEST) * variety
+            layout = self.varied(layout, style, self.kinds[name], start, rng)
+            tile = self.written(style, layout)
+        shift = rng.integers(self.side, size=2)
+        return np.roll(tile, (int(shift[0]), int(shift[1])), (0, 1))
+
+    def like(self, tile: Floats, seed: int, variety: float) -> tuple[str, Floats]:
+        """The material whose exemplars are most like a tile (side x side x 3), and a tile made of
+        that one: laid anew, and with more `variety` made anew by the flow."""
+        rng = np.random.default_rng(seed)
+        style, layout = self.read(relaid(tile, seed) if variety > 0 else tile)
+        if variety > 0:
+            start = 1 - (1 - _EARLIEST) * variety
+            layout = self.varied(layout, style, self.any_kind, start, rng)
+        return self.nearest(style), self.written(style, layout)
+
+    def nearest(self, style: Floats) -> str:
+        """The material of the exemplar whose style is nearest."""
+        apart = ((self._stored["style"].astype(np.float32) - style) ** 2).sum(1)
+        kind = int(self._stored["kind"][int(apart.argmin())])
+        return next(name for name, number in self.kinds.items() if number == kind)
+
+    def read(self, tile: Floats) -> tuple[Floats, Floats]:
+        """Style and layout of a tile."""
+        made = self._run("read", {"tile": to_network(tile)})
+        return made["style"], made["layout"]
+
+    def varied(
+        self, layout: Floats, style: Floats, kind: int, start: float, rng: np.random.Generator
+    ) -> Floats:
+        """Another layout: noise is mixed into it as at time `start`, and the flow takes it out."""
+        noise = rng.standard_normal(layout.shape, np.float32)
+        layout = noise + np.float32(start) * (layout - noise)
+        steps = max(1, round(_STEPS * (1 - start)))
+        for step in range(steps):
+            time = np.array([start + (1 - start) * step / steps], np.float32)
+            inputs = {"layout": layout, "time": time, "kind": np.array([kind]), "style": style}
+            velocity = self._run("flow", inputs)["velocity"]
+            layout = layout + np.float32((1 - start) / steps) * velocity
+        return layout
+
+    def written(self, style: Floats, layout: Floats) -> Floats:
+        """The tile of a style and a layout."""
+        made: Floats = self._run("write", {"style": style, "layout": layout})["tile"][0]
+        return np.ascontiguousarray(made.transpose(1, 2, 0))
+
+    def _run(self, graph: str, inputs: Mapping[str, Floats]) -> dict[str, Floats]:
+        return self._engine.run(self.bundle.graph(graph), inputs, self._job)
+
+
+def materials() -> list[Choice]:
+    """The materials of all models as choices."""
+    found = {
+        str(one["name"]): Choice(str(one["name"]), str(one["label"]))
+        for model in bundle.find_bundles("material")
+        for one in model.card.extra["classes"]
+    }
+    return list(found.values())
+
+
+def models() -> list[Choice]:
+    """The models as choices, the one that ships first."""
+    return [Choice(b.listed, b.card.title, b.card.notes) for b in bundle.find_bundles("material")]
