@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         shutil.copyfile(PHOTOGRAPH, folder / "photograph.jpg")
         sections = [*style_sections(folder), dream_section(folder)]
         sections += [fill_section(folder), larger_section(folder)]
-        sections += [shape_section(folder)]
+        sections += [material_section(folder)]
         sections += [tune_section(folder), drum_section(folder)]
         taken = time.perf_counter() - begun
         count = sum(bool(figure.command) for section in sections for figure in section.figures)
@@ -192,24 +192,23 @@ def larger_section(folder: Path) -> Section:
     return made
 
 
-def shape_section(folder: Path) -> Section:
-    """Runs the commands that make shapes into `folder`: a chair, another one, what is between."""
-    text = "Solids in metres, closed and with texture coordinates, as GLB files."
-    made = Section("Shapes", text)
-    figures: list[tuple[str, str, str, list[str]]] = [
-        ("chair", "A chair", "", ["chair", "--seed", "4"]),
-        ("armchair", "An armchair", "", ["armchair", "--seed", "2"]),
-        ("crossed", "A crossing of both", "", ["cross", "chair.glb", "armchair.glb"]),
-    ]
-    for name, title, said, words in figures:
-        given = [str(folder / word) if word.endswith(".glb") else word for word in words]
-        drawn = folder / f"{name}.png"
-        options = ["-o", str(folder / f"{name}.glb"), "--picture", str(drawn)]
-        if cli.main(["shape", *given, *options, "--overwrite", "--quiet"]):
-            raise UserError(f"the demo stopped at {name}.glb: `triptych doctor` may say why.")
-        print(folder / f"{name}.glb")
-        command = shlex.join(["triptych", "shape", *words, "-o", f"{name}.glb"])
-        made.figures.append(Figure(drawn.name, title, said, command))
+def material_section(folder: Path) -> Section:
+    """Runs `material` into `folder`: some that are invented, one with all its maps."""
+    made = Section("Materials", "Tiles without seams, with relief; made of a class and a seed.")
+
+    def material(kind: str, *shown: tuple[str, str]) -> None:
+        target = folder / kind
+        options = ["--seed", "3", "-o"]
+        if cli.main(["material", kind, *options, str(target), "--overwrite", "--quiet"]):
+            raise UserError(f"the demo stopped at {kind}: `triptych doctor` may say why.")
+        print(target)
+        command = shlex.join(["triptych", "material", kind, *options, kind])
+        made.figures += [Figure(f"{kind}/{map_}.png", title, "", command) for map_, title in shown]
+
+    maps = [("colour", "Bricks"), ("normal", "The same: normals"), ("height", "The same: height")]
+    material("bricks", *maps)
+    for kind, title in (("marble", "Marble"), ("planks", "Planks"), ("terrazzo", "Terrazzo")):
+        material(kind, ("colour", title))
     return made
 
 

@@ -249,11 +249,11 @@ def test_all_maps_come_through_a_worker():
         run = worker.run_material("material", {**values, "kind": "rock"})
         assert run.wait(60)
         same = made(**{**values, "kind": "rock"})
-        with run.material() as told:
-            assert set(told.maps) == set(same.maps)
+        with run.material() as handed:
+            assert set(handed.maps) == set(same.maps)
             for name, wanted in same.maps.items():
-                assert told.size[name] == (128, 128)
-                view = np.array(told.maps[name], np.float32).reshape(wanted.shape)
+                assert handed.size[name] == (128, 128)
+                view = np.array(handed.maps[name], np.float32).reshape(wanted.shape)
                 assert np.allclose(view, wanted, atol=1e-4)
-            assert (told.name, told.side, told.depth) == ("rock", same.side, same.depth)
+            assert (handed.name, handed.side, handed.depth) == ("rock", same.side, same.depth)
         assert json.loads(run.record or "")["seed"] == 2
