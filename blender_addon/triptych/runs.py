@@ -42,11 +42,12 @@ def end() -> None:
 
 
 def redraw(context: bpy.types.Context) -> None:
-    """Draw the 3D views anew."""
+    """Draw the sidebars anew, not the views beside them: those may be slow to draw."""
     for window in context.window_manager.windows:
         for area in window.screen.areas:
-            if area.type == "VIEW_3D":
-                area.tag_redraw()
+            for region in area.regions if area.type == "VIEW_3D" else ():
+                if region.type == "UI":
+                    region.tag_redraw()
 
 
 class Work:
@@ -59,6 +60,7 @@ class Work:
 
     _batch: Batch | None = None
     _timer: Any = None
+    _percent = 0  # of the work, as it is shown
 
     def orders(self, context: bpy.types.Context) -> list[Order]:
         """What the worker is to do."""
@@ -105,7 +107,10 @@ class Work:
         if event.type != "TIMER":
             return {"PASS_THROUGH"}
         if not self._batch.poll():
-            redraw(context)
+            percent = round(100 * self._batch.fraction)
+            if percent != self._percent:
+                self._percent = percent
+                redraw(context)
             return {"PASS_THROUGH"}
         self._stop(context)
         return self._finish(context, self._batch)
