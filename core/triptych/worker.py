@@ -371,7 +371,8 @@ def _handed_over(target: Path, arrays: Mapping[str, NDArray[Any]]) -> dict[str, 
     """Write arrays one after the other; how many bytes, and where and what each of them is."""
     import numpy as np
 
-    told, offset = {}, 0
+    told: dict[str, dict[str, Any]] = {}
+    offset = 0
     for name, array in arrays.items():
         told[name] = {"offset": offset, "shape": array.shape, "kind": array.dtype.str[1:]}
         offset += array.nbytes

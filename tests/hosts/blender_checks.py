@@ -21,7 +21,7 @@ QUICK = {"detail": 32}
 bpy.ops.extensions.package_install_files(
     filepath=sys.argv[1], repo="user_default", enable_on_install=True
 )
-HERE = Path(import_module(NAME).__file__).parent
+HERE = Path(import_module(NAME).__file__ or "").parent
 candidates, client, declared, engine, materials, operators, preferences, runs, solids = (
     import_module(f"{NAME}.{name}")
     for name in (
@@ -524,11 +524,12 @@ def check_a_file_that_is_saved_and_opened():
 def check_a_worker_rests_when_it_is_idle():
     made()
     first = worker()
-    kept, engine.IDLE = engine.IDLE, -1.0
+    kept = vars(engine)["IDLE"]
+    vars(engine)["IDLE"] = -1.0
     try:
         runs.idle()
     finally:
-        engine.IDLE = kept
+        vars(engine)["IDLE"] = kept
     assert not Path(f"/proc/{first}").exists()
     made()
 

@@ -54,7 +54,14 @@ class Module:
             return
         shutil.rmtree(self.folder, ignore_errors=True)
         subprocess.run([_python(), "-m", "venv", self.folder], check=True, timeout=120)
-        pip = [self.python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        pip: list[str | Path] = [
+            self.python,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+        ]
         subprocess.run([*pip, "--no-deps", *PACKAGES], check=True, timeout=900)
         (self.folder / "made").touch()
 

@@ -9,13 +9,14 @@ import queue
 import sys
 import threading
 import traceback
+from typing import Any
 
 import bpy
 
 LOOK = 0.02  # seconds
 ANSWER = "ANSWER "
 EXTENSION = "bl_ext.user_default.triptych"
-asked = queue.Queue()
+asked: Any = queue.Queue()
 bpy.context.preferences.view.show_splash = False
 
 

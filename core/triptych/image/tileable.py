@@ -166,4 +166,5 @@ def _banded(
     rows = np.arange(side)[:, None]
     share = ((rows > first) & (rows < high - wide + last)).astype(np.float32)
     share = blurred(share, max(0.5, _FEATHER * side))[..., None]
-    return tile + share * (moved - tile)
+    made: Floats = tile + share * (moved - tile)
+    return made

@@ -29,7 +29,7 @@ def blurred(values: Floats, deviation: float, around: tuple[bool, bool] = (True,
         kept = np.exp(-2 * (np.pi * deviation * pitch) ** 2)
         kept = kept.reshape([-1 if place == axis else 1 for place in range(made.ndim)])
         wide = np.fft.irfft(np.fft.rfft(wide, axis=axis) * kept, size + 2 * edge, axis=axis)
-        made = np.take(wide, range(edge, edge + size), axis).astype(np.float32)
+        made = np.asarray(np.take(wide, range(edge, edge + size), axis), np.float32)
     return made
 
 

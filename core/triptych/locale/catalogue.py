@@ -28,7 +28,9 @@ def texts() -> dict[str, list[tuple[str, int]]]:
     found: dict[str, list[tuple[str, int]]] = {}
     for text in filter(None, _described()):
         found.setdefault(text, [])
-    for path in (Path(client.__file__), *sorted(install.source().glob("*.py"))):
+    plug_ins = (install.source(), install.plug_in_source("blender_addon"))
+    own = [path for folder in plug_ins for path in sorted(folder.glob("*.py"))]
+    for path in (Path(client.__file__), *own):
         for line, message, _, _ in extract_from_file("python", path, KEYWORDS):
             if isinstance(message, str):
                 found.setdefault(message, []).append((path.name, line))
@@ -39,7 +41,7 @@ def _described() -> Iterator[str]:
     """What the descriptions of the tasks say. Users' own styles keep their names."""
     for task in all_tasks().values():  # a model that is missing may come
         painted = task.input == task.output == "picture"
-        if not painted and task.output != "mesh":  # no host with a window offers it
+        if not painted and task.output not in ("mesh", "material"):  # no host offers it
             continue
         yield from (task.label, task.help)
         for parameter in task.parameters:

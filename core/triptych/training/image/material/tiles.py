@@ -76,7 +76,8 @@ def load(source: data.Source | None = None) -> tuple[Tiles, Tiles]:
     cache = data.cache_folder() / f"material-tiles-{mark.hexdigest()[:16]}.npz"
     if not cache.is_file():
         stream = io.BytesIO()
-        np.savez(stream, **_arrays(source))
+        arrays: dict[str, Any] = {**_arrays(source)}
+        np.savez(stream, **arrays)
         write_whole(cache, stream.getbuffer())
     stored = np.load(cache)
     classes = tuple(str(name) for name in stored["classes"])
