@@ -91,5 +91,5 @@ def stand_in(folder: Path) -> Path:
     shapes: Any = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = shapes  # where pickling and type hints look for it
     spec.loader.exec_module(shapes)
-    shapes.write(folder / "bundles" / "shape")
+    shapes.write(folder / "bundles" / "shape", "shape")
     return folder

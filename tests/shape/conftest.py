@@ -95,7 +95,7 @@ class Generate(nn.Module):
         return torch.cat([told, lumps, noise.new_zeros(24 * 64 - 8)]).reshape(1, *LATENT)
 
 
-def write(folder: Path) -> Path:
+def write(folder: Path, name: str = "boxes") -> Path:
     torch.manual_seed(0)
     latent = torch.randn(1, *LATENT)
     points = torch.rand(50, 3) * 2 - 1
@@ -135,7 +135,7 @@ def write(folder: Path) -> Path:
     stream = io.BytesIO()
     held: dict[str, Any] = {str(one["name"]): thicker for one in CATEGORIES}
     np.savez_compressed(stream, **held)
-    card = Card("boxes", "1.0.0", "shape", "Boxes", "CC0-1.0", {}, extra=extra)
+    card = Card(name, "1.0.0", "shape", "Boxes", "CC0-1.0", {}, extra=extra)
     return write_bundle(folder, card, graphs, {"directions.npz": stream.getvalue()})
 
 
