@@ -1,13 +1,14 @@
-"""Makes docs/blender-*.png, Blender's window with Triptych in it.
+"""Makes docs/blender-panel.png, Blender's window with Triptych in it.
 
     python docs/blender.py
 
-It takes the Blender of tests/hosts, which needs Linux and root, and the model of shapes.
+It takes the Blender of tests/hosts, which needs Linux and root.
 """
 
 from __future__ import annotations
 
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,16 @@ from PIL import Image
 
 HERE = Path(__file__).resolve().parent
 IDLE = "sys.modules[EXTENSION + '.runs'].current is None"
-# The view that a user would turn to, at what is selected, in the light of the solid view.
+# The view that a user would turn to, in the light of the material preview.
 LOOK = """
 from mathutils import Euler
 space = view()[1].spaces.active
 space.overlay.show_text = space.overlay.show_stats = False
-space.shading.show_cavity, space.shading.show_shadows = True, True
-space.region_3d.view_rotation = Euler((1.2, 0, 0.6)).to_quaternion()
-space.region_3d.view_location, space.region_3d.view_distance = (0.25, 0, 0.4), 3.2
+space.shading.type = 'MATERIAL'
+space.region_3d.view_rotation = Euler((1.1, 0, 0.6)).to_quaternion()
+space.region_3d.view_location, space.region_3d.view_distance = (0.6, 0, 0), 6.0
 """
-ROW = ((-0.75, 0, 0), (0.15, 0, 0), (1.05, 0, 0))  # where they are put
+PATIENCE = 90  # seconds for the preview's shaders
 
 
 def main() -> None:
@@ -37,18 +38,16 @@ def main() -> None:
         )
         try:
             window.page("Triptych")
+            window.ask("bpy.context.scene.triptych.page = 'material'")
+            for place, kind in enumerate(("bricks", "wood")):
+                window.ask(
+                    f"bpy.ops.mesh.primitive_cube_add(size=1, location=({1.4 * place}, 0, 0))"
+                )
+                window.invoke("triptych.material", kind=kind)
+                window.until(IDLE)
             window.ask(LOOK)
-            window.invoke("triptych.candidates", task="shape")
-            window.until(IDLE)
-            for number, place in enumerate(ROW[:2]):
-                window.ask(f"bpy.context.scene.cursor.location = {place}")
-                window.invoke("triptych.place", number=number)
+            time.sleep(PATIENCE)
             save(window, "panel")
-            window.ask("for one in bpy.data.objects: one.select_set(True)")
-            window.ask(f"bpy.context.scene.cursor.location = {ROW[2]}")
-            window.invoke("triptych.cross_shapes")
-            window.until(IDLE)
-            save(window, "result")
         finally:
             window.close()
 
