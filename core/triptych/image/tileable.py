@@ -92,9 +92,12 @@ def _path(cost: Floats, fixed: int | None) -> NDArray[np.intp]:
     if fixed is not None:
         total = np.where(np.arange(rows) == fixed, 0.0, np.inf)
     came = np.zeros((rows, columns), np.int8)
+    wide = np.full(rows + 2, np.inf)
+    choices = np.empty((3, rows))
     for column in range(1, columns):
-        wide = np.pad(total, 1, constant_values=np.inf)
-        choices = np.stack([wide[:-2], wide[1:-1], wide[2:]])
+        wide[1:-1] = total
+        for place in range(3):
+            choices[place] = wide[place : place + rows]
         came[:, column] = choices.argmin(0) - 1
         total = choices.min(0) + cost[:, column]
     row = int(total.argmin())

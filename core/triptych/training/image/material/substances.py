@@ -40,15 +40,12 @@ PavingStones       2.0  10     0.80 0
 Planks             2.0   6     0.70 0
 Plaster            2.0   2     0.85 0
 Plastic            0.5   0.2   0.40 0
-Road               7.0   6     0.90 0
 Rock               2.0  50     0.85 0
 Rocks              1.5  40     0.85 0
 RoofingTiles       2.0  25     0.75 0
 Rubber             0.6   0.6   0.85 0
 Rust               1.0   0.8   0.85 0
 Snow               2.0  15     0.75 0
-SolarPanel         1.6   0.5   0.15 0
-Tatami             1.8   2     0.85 0
 Terrazzo           1.0   0     0.25 0
 ThatchedRoof       2.0  30     0.95 0
 Tiles              1.2   2     0.25 0
@@ -64,6 +61,9 @@ NOT_OFFERED = {
     "Logs": "a single tile",
     "Net": "holes that the set shows as dark cloth",
     "Porcelain": "a plain colour",
+    "Road": "its markings break where a tile is laid anew",
+    "SolarPanel": "its grid breaks where a tile is laid anew",
+    "Tatami": "its borders break where a tile is laid anew",
 }
 """Classes that are learned from but not offered, and why."""
 
