@@ -38,6 +38,7 @@ RECIPES = {
     "groove": "triptych.training.music.groove:GrooveRecipe",
     "shape": "triptych.training.shape.shape:ShapeRecipe",
     "shape-generator": "triptych.training.shape.generator:GeneratorRecipe",
+    "shape-picture": "triptych.training.shape.from_picture:PictureRecipe",
 }
 """Where each recipe is: a class made from its settings, a dataclass, alone."""
 
