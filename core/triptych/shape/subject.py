@@ -16,7 +16,7 @@ SIDE = 64  # pixels of the cut-out
 FILLED = 0.875  # of the cut-out's side: the longer side of the thing
 _LONGEST = 192  # pixels of the picture that is searched; a larger one is made smaller
 _LEAST_APART = 0.07  # from the ground, of the range of a channel: what stands out
-_PLAIN = 0.12  # what half of the border may be away from the ground at most
+_PLAIN = 0.12  # what two of three pixels of the border may be away from the ground at most
 _LEAST, _MOST = 0.002, 0.97  # of the picture, that the thing covers
 
 
@@ -39,7 +39,7 @@ def cut_out(pixels: Array, alpha: Array | None = None) -> Array:
         from_ground = pixels - _ground(pixels)
         apart = np.abs(from_ground).max(2)
         rim = _border(apart)
-        if np.median(rim) > _PLAIN:
+        if np.percentile(rim, 65) > _PLAIN:
             raise UserError(
                 "the ground of the picture is not plain: use a picture of one thing on a ground of "
                 "one colour, or a transparent one."

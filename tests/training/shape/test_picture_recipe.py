@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,11 +12,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from triptych.bundle import open_bundle
+from triptych.engine import Engine
 from triptych.shape.subject import SIDE, cut_out
+from triptych.training import commands, loop
 from triptych.training.export import export_graph, parity
+from triptych.training.loop import Run
 from triptych.training.shape import pictures, splats
 from triptych.training.shape.drawing import KINDS, drawn
-from triptych.training.shape.from_picture import field_loss, graph
+from triptych.training.shape.from_picture import PictureRecipe, field_loss, graph
 from triptych.training.shape.latents import Space
 from triptych.training.shape.picture_net import UNKNOWN, PictureNet
 from triptych.training.shape.pictures import CELL, LAYERS, View
@@ -94,6 +100,57 @@ def test_what_is_told_has_its_form_and_the_category_counts(net: PictureNet):
     assert not torch.equal(latent[0], other[0])
     assert torch.equal(latent[1], other[1])
     assert torch.equal(scores, same)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A bundle of an autoencoder that has learned next to nothing, of six shapes."""
+    folder = tmp_path_factory.mktemp("base")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRIPTYCH_CACHE", str(folder / "cache"))
+        small: dict[str, Any] = {
+            "shapes": 6,
+            "held_out": 2,
+            "real": False,
+            "width": 8,
+            "points": 256,
+        }
+        small |= {"steps": 2, "batch": 2, "precision": "32-true"}
+        made = commands._recipe("shape", small)
+        run = loop.fit(made, Run(folder / "run"))
+        yield made.export(loop.averaged(made, run), run, folder / "shape")
+
+
+def test_a_run_gives_the_base_a_graph_for_pictures(base: Path, tmp_path: Path):
+    given = {
+        "base": str(base),
+        "shapes": 6,
+        "real": False,
+        "splatted": 5,
+        "rendered": 0,
+        "held_out": 0,
+    }
+    given |= {"count": 4, "fields": 2, "points": 200, "steps": 3, "batch": 4, "log_every": 1}
+    made = commands._recipe("shape-picture", {**given, "precision": "32-true"})
+    assert isinstance(made, PictureRecipe)
+    run = loop.fit(made, Run(tmp_path / "run"))
+    assert len(made.glimpses) == 5 * len(KINDS)
+    modules = loop.averaged(made, run)
+    opened = open_bundle(made.export(modules, run, tmp_path / "shape"))
+    before = open_bundle(base).card
+    assert set(opened.card.graphs) == {*before.graphs, "picture"}
+    assert opened.card.recipe["name"] == before.recipe["name"]
+
+    def told(index: int) -> np.ndarray:
+        picture = made.glimpses.picture(index)[None]
+        inputs = {"picture": picture, "category": np.array([UNKNOWN], np.int64)}
+        seen: np.ndarray = Engine(["cpu"], 1).run(opened.graph("picture"), inputs)["latent"]
+        return seen
+
+    # Few pictures and as many numbers to tell: the last layer, solved anew, knows them by heart.
+    for index in (0, 7, 14):
+        far = ((made.latents - told(index)) ** 2).sum((1, 2, 3))
+        assert far.argmin() == made.glimpses.shape[index]
 
 
 def test_what_is_beyond_the_truncation_costs_nothing():

@@ -30,7 +30,7 @@ def main(job: Path, made: Path) -> None:
         if np.isfinite(quad).all():
             _mesh(f"ground {place}", quad, np.array([[0, 1, 2], [0, 2, 3]]), _ground(), False)
     passes = _rendered(scene)
-    np.savez(made, **passes)  # type: ignore[arg-type]
+    np.savez(made, **passes)
 
 
 def _scene(told: Mapping[str, Any]) -> Any:
@@ -134,7 +134,7 @@ def _rendered(scene: Any) -> dict[str, Any]:
     """The passes: H x W x C, float32, linear."""
     own = Path(bpy.utils.resource_path("LOCAL")) / "python" / "lib"
     sys.path += [str(folder) for folder in own.glob("python*/site-packages")]
-    import OpenImageIO  # comes with bpy
+    import OpenImageIO  # type: ignore[import-not-found]  # comes with bpy
 
     settings = scene.render.image_settings
     if hasattr(settings, "media_type"):  # Blender 5

@@ -31,6 +31,7 @@ def _placed(layers: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     low, high = rng.integers(1, 14, (2, 2))
     sides = ((0, 0), (low[0], high[0]), (low[1], high[1]))
     layers = np.array(layers, np.float32)
+    layers[:3] *= layers[3] > 0  # what shines in from the next cell
     fade = np.minimum(1, np.arange(layers.shape[1]) / 8)  # a shadow ends before the cell does
     layers[4] *= np.minimum.outer(np.minimum(fade, fade[::-1]), np.minimum(fade, fade[::-1]))
     return np.pad(layers, sides)

@@ -172,7 +172,7 @@ class PictureRecipe(Recipe):
         """How well held-out shapes are told from their renderings, of each origin."""
         learning = net.training
         net.eval()
-        told = {}
+        told: dict[str, float] = {}
         for name, shapes, held in self.held_out:
             iou, right = measured(net, self.net, shapes, held, _LOOKED_AT)
             told |= {f"{name} iou": iou, f"{name} category": right}

@@ -52,9 +52,9 @@ def _nearest(places: np.ndarray) -> np.ndarray:
     order = np.argsort(places[:, 2])  # the last to be written is the nearest
     pixel = np.floor((places[order, :2] * (1, -1) + 1) * (CELL / 2)).astype(int)[:, ::-1]
     around = (pixel[:, None] + _REACH).clip(0, CELL - 1)
-    made = np.full(CELL * CELL, -1)
-    made[(around[..., 0] * CELL + around[..., 1]).ravel()] = np.repeat(order, len(_REACH))
-    made = made.reshape(CELL, CELL)
+    flat = np.full(CELL * CELL, -1)
+    flat[(around[..., 0] * CELL + around[..., 1]).ravel()] = np.repeat(order, len(_REACH))
+    made = flat.reshape(CELL, CELL)
     on = np.pad(made >= 0, 1)
     inner = np.ones((CELL, CELL), bool)
     for y, x in _REACH + 1:
