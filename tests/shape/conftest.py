@@ -85,15 +85,6 @@ class Encode(nn.Module):
         return torch.cat([told, points.new_zeros(24 * 64 - 9)]).reshape(1, *LATENT)
 
 
-class Generate(nn.Module):
-    def forward(self, noise: Tensor, category: Tensor, proportions: Tensor) -> Tensor:
-        sides = (proportions[0] - 0.25) / 0.75
-        seat = 0.3 * noise[0, :1].tanh()
-        told = torch.cat([sides, 0.5 + 0.3 * noise[0, 1:2].tanh(), seat, category.float()])
-        lumps = torch.cat([0.3 * noise[0, 2:3].tanh(), noise[0, 3:4].tanh()])
-        return torch.cat([told, lumps, noise.new_zeros(24 * 64 - 8)]).reshape(1, *LATENT)
-
-
 class Look(nn.Module):
     """The width and the height of what is covered; what is given or high is a chair."""
 
@@ -104,6 +95,15 @@ class Look(nn.Module):
         told = torch.cat([(sides - 0.25) / 0.75, sides * 0 + 0.3, category.float() % 2])
         latent = torch.cat([told, told.new_zeros(24 * 64 - 7)]).reshape(1, *LATENT)
         return latent, torch.stack([high, wide])[None], sides[None]
+
+
+class Generate(nn.Module):
+    def forward(self, noise: Tensor, category: Tensor, proportions: Tensor) -> Tensor:
+        sides = (proportions[0] - 0.25) / 0.75
+        seat = 0.3 * noise[0, :1].tanh()
+        told = torch.cat([sides, 0.5 + 0.3 * noise[0, 1:2].tanh(), seat, category.float()])
+        lumps = torch.cat([0.3 * noise[0, 2:3].tanh(), noise[0, 3:4].tanh()])
+        return torch.cat([told, lumps, noise.new_zeros(24 * 64 - 8)]).reshape(1, *LATENT)
 
 
 def write(folder: Path) -> Path:
