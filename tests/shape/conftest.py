@@ -86,6 +86,18 @@ class Encode(nn.Module):
         return torch.cat([told, points.new_zeros(24 * 64 - 9)]).reshape(1, *LATENT)
 
 
+class Look(nn.Module):
+    """The width and the height of what is covered; what is given or high is a chair."""
+
+    def forward(self, picture: Tensor, category: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        covered = picture[0, 0]
+        wide, high = covered.amax(0).sum(), covered.amax(1).sum()
+        sides = torch.stack([wide, high, wide]) / torch.maximum(wide, high)
+        told = torch.cat([(sides - 0.25) / 0.75, sides * 0 + 0.3, category.float() % 2])
+        latent = torch.cat([told, told.new_zeros(24 * 64 - 7)]).reshape(1, *LATENT)
+        return latent, torch.stack([high, wide])[None], sides[None]
+
+
 class Generate(nn.Module):
     def forward(self, noise: Tensor, category: Tensor, proportions: Tensor) -> Tensor:
         sides = (proportions[0] - 0.25) / 0.75
@@ -104,6 +116,7 @@ def write(folder: Path, name: str = "boxes") -> Path:
         "category": torch.tensor([1]),
         "proportions": torch.tensor([[0.5, 1.0, 0.6]]),
     }
+    look = {"picture": torch.rand(1, 3, 64, 64), "category": torch.tensor([2])}
     graphs = {
         "decode": GraphExport(Decode(), {"latent": latent}, ["planes"], {}, [{"latent": latent}]),
         "field": GraphExport(
@@ -121,6 +134,14 @@ def write(folder: Path, name: str = "boxes") -> Path:
             [{"points": torch.rand(1, 4096, 6)}],
         ),
         "generate": GraphExport(Generate(), generate, ["latent"], {}, [generate]),
+        "picture": GraphExport(
+            Look(),
+            look,
+            ["latent", "scores", "proportions"],
+            {},
+            [look],
+            {"category": (0, len(CATEGORIES))},
+        ),
     }
     extra: dict[str, Any] = {
         "categories": CATEGORIES,

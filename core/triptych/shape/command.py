@@ -1,6 +1,7 @@
 """The command `triptych shape`: the tasks on shapes under one name, several results at a time.
 
     triptych shape CATEGORY -o chair.glb            the task `shape`
+    triptych shape --from a.png -o chair.glb        `shape_from_picture`
     triptych shape vary A -o other.glb              `vary_shape`
     triptych shape cross A B --steps 5 -o folder/   `cross_shapes`
     triptych shape like A B --rejected C -o more/   `shape_like`
@@ -32,18 +33,22 @@ log = logging.getLogger("triptych")
 
 _WORDS = {"vary": "vary_shape", "cross": "cross_shapes", "like": "shape_like"}
 _SIZE = ("width", "depth", "height")
+_FROM = "--from"
 _MOST = 1000  # results of one command
 
 
 def run(words: list[str]) -> int:
     """Does `triptych shape WORDS` and returns its exit status."""
     word = words[0] if words and words[0] in _WORDS else ""
-    task = get_task(_WORDS.get(word, "shape"))
+    seen = not word and any(w == _FROM or w.startswith(f"{_FROM}=") for w in words)
+    task = get_task("shape_from_picture" if seen else _WORDS.get(word, "shape"))
     parser = _parser(task, word)
     given = parser.parse(words[1:] if word else words)
     values = cli._values(task.describe(), given)
     if task.name == "shape":
         values["category"] = given.category
+    elif seen:
+        values |= {"image": given.image, "category": given.category}
     elif task.name == "shape_like":
         values["favourites"] = given.meshes
     elif task.name == "cross_shapes":
@@ -61,9 +66,13 @@ def run(words: list[str]) -> int:
 def _parser(task: Task, word: str) -> cli._Parser:
     declared = task.describe()
     parser = cli._Parser(f"shape {word}".rstrip(), declared["help"])
-    hidden = {"category", "other", "favourites"}
-    if task.name == "shape":
-        parser.add_argument("category", metavar="CATEGORY", help="such as chair; or vary, cross")
+    hidden = {"category", "image", "other", "favourites"}
+    if task.name in ("shape", "shape_from_picture"):
+        seen = task.name != "shape"
+        said = "what it shows" if seen else "such as chair; or vary, cross"
+        parser.add_argument("category", metavar="CATEGORY", help=said, nargs="?" if seen else None)
+        said = "the picture" if seen else "the shape in this picture; CATEGORY may be left out"
+        parser.add_argument(_FROM, dest="image", type=Path, metavar="IMAGE", help=said)
     else:
         count: Any = {"vary_shape": 1, "cross_shapes": 2}.get(task.name, "+")
         parser.add_argument("meshes", nargs=count, type=Path, metavar="MESH", help="made by shape")
@@ -120,7 +129,7 @@ def _plan(
         else:
             one = {**values, "seed": values["seed"] + number}
             said = f"seed {one['seed']}"
-        stem = values.get("category", task.name.partition("_")[0])
+        stem = values.get("category") or task.name.partition("_")[0]
         path = given.output / f"{stem}-{number + 1:0{len(str(given.count))}}.glb"
         made.append((task.check(one), batch.target(path, given.overwrite, writes), said))
     return made

@@ -15,6 +15,7 @@ from triptych.engine import Engine, Job
 from triptych.errors import UserError, did_you_mean
 from triptych.shape.field import Field
 from triptych.shape.mesh import Mesh, sampled
+from triptych.shape.subject import cut_out
 from triptych.task import Choice
 
 Array = NDArray[Any]
@@ -60,6 +61,12 @@ def completed(size: Sequence[float] | Array, asked: Sequence[float | None]) -> A
     factor = float(np.exp(np.mean(np.log(factors)))) if factors else 1.0
     pairs = zip(asked, size, strict=True)
     return np.array([have * factor if want is None else want for want, have in pairs])
+
+
+def proportioned(size: Sequence[float] | Array, sides: Array) -> Array:
+    """A size in the proportions of `sides`, of the volume that `size` has."""
+    made: Array = sides * np.exp(np.mean(np.log(size) - np.log(sides.astype(np.float64))))
+    return made
 
 
 class ShapeModel:
@@ -135,6 +142,32 @@ class ShapeModel:
             return float(((self.generated(name, size, 0, 0.0) - latent) ** 2).sum())
 
         return min(self.categories, key=far)
+
+    def looked_at(
+        self, pixels: Array, alpha: Array | None, category: str | None
+    ) -> tuple[Array, str, Array]:
+        """Latent, category and size (metres, as large as is usual) of the one thing in a picture.
+
+        The category is seen unless it is given: the highest number that the graph takes says so.
+        UserError where no one thing is to be seen.
+        """
+        graph = self.bundle.card.graphs.get("picture")
+        if graph is None:
+            raise UserError(f"{self.bundle.listed} cannot look at pictures: use another model.")
+        (highest,) = [one.range[1] for one in graph.inputs if one.name == "category" and one.range]
+        names = list(self.categories)
+        number = None if category is None else names.index(self.category(category).name)
+        found = self._run(
+            "picture",
+            {
+                "picture": cut_out(pixels, alpha)[None].astype(np.float32),
+                "category": np.array([highest if number is None else number], np.int64),
+            },
+        )
+        if number is None:
+            number = int(found["scores"][0, : len(names)].argmax())
+        size = proportioned(self.categories[names[number]].size, found["proportions"][0])
+        return found["latent"], names[number], size
 
     def understood(self, mesh: Mesh) -> tuple[Array, str, Array]:
         """Latent, category and size (metres) of a mesh.

@@ -1,4 +1,5 @@
-"""The tasks `shape`, `vary_shape`, `cross_shapes` and `shape_like`: solids in metres."""
+"""The tasks `shape`, `shape_from_picture`, `vary_shape`, `cross_shapes` and `shape_like`: solids in
+metres."""
 
 from __future__ import annotations
 
@@ -34,6 +35,27 @@ def shape(given: None, job: Job, engine: Engine, **values: Any) -> Result:
     latent = model.generated(category.name, size, values["seed"], values["variety"])
     latent = model.moved(latent, category.name, _steps(values))
     return _solid(model, latent, category.name, size, job, values)
+
+
+def from_picture(
+    given: None,
+    job: Job,
+    engine: Engine,
+    image: Path | Array,
+    category: str | None,
+    variety: float,
+    seed: int,
+    **values: Any,
+) -> Result:
+    """The shape in a picture; see FROM_PICTURE."""
+    model = ShapeModel(values["model"], engine, job)
+    pixels, alpha = _opened(image)
+    latent, name, size = model.looked_at(pixels, alpha, category)
+    size = completed(size, _asked(values))
+    if variety > 0:
+        other = model.generated(name, size, seed)
+        latent = latent + np.float32(variety) * (other - latent)
+    return _solid(model, latent, name, size, job, values)
 
 
 def vary(given: Mesh, job: Job, engine: Engine, amount: float, seed: int, **values: Any) -> Result:
@@ -117,6 +139,16 @@ def _loaded(value: Path | Mesh) -> Mesh:
     from triptych.shape import files
 
     return files.load(value)
+
+
+def _opened(value: Path | Array) -> tuple[Array, Array | None]:
+    """The pixels and the alpha of a picture."""
+    if isinstance(value, np.ndarray):
+        return value, None
+    from triptych.image import picture
+
+    opened = picture.load(value)
+    return opened.pixels, opened.alpha
 
 
 def _solid(
@@ -256,6 +288,47 @@ SHAPE = Task(
         *_SURFACE,
     ),
 )
+FROM_PICTURE = Task(
+    name="shape_from_picture",
+    label="Shape from a picture",
+    help="Make the solid that a photograph, a drawing or a silhouette shows, on a plain ground.",
+    function=from_picture,
+    input="none",
+    output="mesh",
+    model="shape",
+    parameters=(
+        Parameter(
+            "image",
+            "Picture",
+            "picture",
+            None,
+            "One thing on a plain or transparent ground.",
+        ),
+        Parameter(
+            "category",
+            "Category",
+            "choice",
+            None,
+            "What it is; without it, what it looks like.",
+            choices=categories,
+            noun="category",
+            optional=True,
+        ),
+        *_SIDES,
+        Parameter(
+            "variety",
+            "Variety",
+            "float",
+            0.0,
+            "How far from the picture: 0 is as it shows, 1 any shape of its category.",
+            minimum=0.0,
+            maximum=1.0,
+            step=0.05,
+        ),
+        _SEED,
+        *_SURFACE,
+    ),
+)
 VARY = Task(
     name="vary_shape",
     label="Vary a shape",
@@ -333,4 +406,4 @@ LIKE = Task(
         *_SURFACE,
     ),
 )
-TASKS = (SHAPE, VARY, CROSS, LIKE)
+TASKS = (SHAPE, FROM_PICTURE, VARY, CROSS, LIKE)

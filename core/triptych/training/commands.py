@@ -39,6 +39,7 @@ RECIPES = {
     "material": "triptych.training.image.material.material:MaterialRecipe",
     "shape": "triptych.training.shape.shape:ShapeRecipe",
     "shape-generator": "triptych.training.shape.generator:GeneratorRecipe",
+    "shape-picture": "triptych.training.shape.from_picture:PictureRecipe",
 }
 """Where each recipe is: a class made from its settings, a dataclass, alone."""
 

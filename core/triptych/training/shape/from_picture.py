@@ -1,0 +1,316 @@
+"""The recipe `shape-picture`: from one picture to the latent of the shape in it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor, nn
+
+from triptych import bundle
+from triptych.shape.subject import SIDE
+from triptych.training import data, export
+from triptych.training.export import GraphExport
+from triptych.training.loop import LoopSettings, Recipe, Run
+from triptych.training.shape import glimpses, pictures, real, render, samples, shape_export
+from triptych.training.shape.glimpses import Glimpses
+from triptych.training.shape.latents import Space
+from triptych.training.shape.picture_net import UNKNOWN, PictureNet
+from triptych.training.shape.samples import ANYWHERE, CATEGORIES, NEAR
+from triptych.training.shape.shape_net import ShapeNet
+
+_SHIFT = 3  # pixels that a cut-out is moved by at most
+_SHOWN = 8  # held-out pictures in the sheet
+_LOOKED_AT = 48  # held-out pictures behind the figures
+_EVERY = 200  # steps between these
+_RIDGE = 1e-3  # of the last layer's regression
+_TOGETHER = 128  # pictures that are looked at at once
+
+
+@dataclass
+class PictureSettings:
+    """Settings of the recipe `shape-picture`."""
+
+    base: str = ""  # folder of the bundle whose latents are learned; empty: the one that ships
+    shapes: int = 8000  # procedural ones whose latents are known
+    real: bool = True  # the free meshes too
+    splatted: int = 3000  # shapes of which quick pictures are made
+    rendered: int = 102  # procedural shapes that Blender renders
+    draws: int = 4  # pictures of each kind of a rendering
+    rendered_share: float = 0.2  # of the examples
+    held_out: int = 170  # procedural shapes that are never trained on
+    held_out_rendered: int = 102  # of which Blender renders the first
+    real_held_out: int = 60  # real ones that it renders
+    count: int = 256  # principal components that are told
+    known: float = 0.35  # share of the examples whose category is given
+    fields: int = 4  # examples of a step whose distances are compared
+    points: int = 1024  # of each of these
+    rate: float = 1.2e-3
+    refit: bool = True  # the last layer is solved anew for the base that is exported to
+
+
+class PictureRecipe(Recipe):
+    """Learn to tell a latent from a picture.
+
+    Loss: the squared difference of the coordinates, those that vary most counting most; for some
+    of a step's examples the difference of the distances that the frozen decoder makes of the
+    latent from the true ones, as the autoencoder learned them; small, the category and the
+    proportions.
+    """
+
+    name = "shape-picture"
+
+    def __init__(self, settings: PictureSettings | None = None) -> None:
+        self.settings = settings or PictureSettings()
+        self.loop = LoopSettings(
+            steps=8000, batch=32, warmup=100, ema=0.997, clip=1.0, picture_every=100_000
+        )
+
+    def sources(self) -> list[data.Source]:
+        return real.sources(data.data_root()) if self.settings.real else []
+
+    def setup(self, device: torch.device) -> dict[str, nn.Module]:
+        s = self.settings
+        self.shapes = samples.training(s.shapes, s.real)
+        self.net = shape_export.load_shape(self._base().path).to(device).eval()
+        self.net.requires_grad_(False)
+        self.latents = shape_export.encoded(self.net, self.shapes)
+        self.proportions = shape_export.proportions(self.shapes.size).astype(np.float32)
+        numbers = glimpses.spread(self.shapes, s.shapes)[: s.splatted]
+        parts = [glimpses.of_shapes(self.shapes, numbers)]
+        if s.rendered:
+            parts.append(glimpses.of_pictures(pictures.training(s.rendered), s.draws))
+        self.rendered_from = len(parts[0])
+        self.glimpses = glimpses.joined(parts)
+        self.held_out: list[tuple[str, samples.Shapes, Glimpses]] = []
+        if s.held_out:
+            of_made, of_real = pictures.held_out(
+                s.held_out_rendered, s.real_held_out if s.real else 0
+            )
+            held, real_held = samples.held_out(s.held_out, s.real)
+            self.held_out.append(("procedural", held, glimpses.of_pictures(of_made, 1, 1)))
+            if of_real is not None and real_held is not None:
+                self.held_out.append(("real", real_held, glimpses.of_pictures(of_real, 1, 1)))
+        space = Space(min(s.count, len(self.latents) - 1))
+        space.fit(self.latents)
+        self.steps = 0
+        return {"net": PictureNet(space).to(device)}
+
+    def _base(self) -> bundle.Bundle:
+        if self.settings.base:
+            return bundle.open_bundle(Path(self.settings.base))
+        return bundle.get_bundle("shape", "shape")
+
+    def optimizers(self, modules: Mapping[str, nn.Module]) -> dict[str, torch.optim.Optimizer]:
+        weights = [w for w in modules["net"].parameters() if w.requires_grad]
+        return {"net": torch.optim.AdamW(weights, self.settings.rate, weight_decay=0.02)}
+
+    def batch(self, indices: range, device: torch.device) -> Any:
+        s = self.settings
+        rng = np.random.default_rng((self.loop.seed, indices.start))
+        count, split = len(indices), self.rendered_from
+        chosen = rng.integers(split, size=count)
+        if len(self.glimpses) > split:
+            others = rng.integers(split, len(self.glimpses), count)
+            chosen = np.where(rng.random(count) < s.rendered_share, others, chosen)
+        cuts = np.stack([_moved(self.glimpses.cuts[index], rng) for index in chosen])
+        shape = self.glimpses.shape[chosen]
+        category = self.shapes.category[shape].astype(np.int64)
+        given = np.where(rng.random(count) < s.known, category, UNKNOWN)
+        places, truths = [], []
+        for one in shape[: s.fields]:
+            points = np.sort(rng.choice(NEAR + ANYWHERE, s.points, replace=False))
+            place, truth = self.shapes.points(int(one), points)
+            places.append(place)
+            truths.append(truth)
+        parts = (
+            glimpses.loosened(cuts),
+            given,
+            self.latents[shape],
+            category,
+            np.log(self.proportions[shape].clip(0.01)),
+            np.stack(places) if places else np.zeros((0, 1, 3), np.float32),
+            np.stack(truths) if truths else np.zeros((0, 1), np.float32),
+        )
+        return tuple(torch.from_numpy(part).to(device) for part in parts)
+
+    def loss(
+        self, part: str, modules: Mapping[str, nn.Module], batch: Any, progress: float
+    ) -> tuple[Tensor, dict[str, float]]:
+        picture, given, latent, category, sides, places, truth = batch
+        net: Any = modules["net"]
+        made, scores, told = net.told(net.features(picture), given)
+        space = net.space
+        apart = ((made - space.coordinates(latent)) ** 2).mean()
+        kind = F.cross_entropy(scores, category)
+        ratio = F.smooth_l1_loss(told, sides)
+        total = apart + 0.02 * kind + 0.1 * ratio
+        figures = {
+            "apart": float(apart.detach()),
+            "kind": float(kind.detach()),
+            "sides": float(ratio.detach()),
+        }
+        if len(places):
+            planes = self.net.decoder(space(made[: len(places)]))
+            field = field_loss(self.net.head(planes, places), truth)
+            total = total + field
+            figures["field"] = float(field.detach())
+        if self.steps % _EVERY == 0:
+            figures |= self._figures(net)
+        self.steps += 1
+        return total, figures
+
+    @torch.no_grad()
+    def _figures(self, net: Any) -> dict[str, float]:
+        """How well held-out shapes are told from their renderings, of each origin."""
+        learning = net.training
+        net.eval()
+        told: dict[str, float] = {}
+        for name, shapes, held in self.held_out:
+            iou, right = measured(net, self.net, shapes, held, _LOOKED_AT)
+            told |= {f"{name} iou": iou, f"{name} category": right}
+        net.train(learning)
+        return told
+
+    @torch.no_grad()
+    def _refit(self, net: Any) -> None:
+        """Solve the last layer for the latents as they are now, by ridge regression.
+
+        So a network that learned to see serves another autoencoder without more training.
+        """
+        net.space.fit(self.latents)
+        targets = net.space.coordinates(torch.from_numpy(self.latents)).double()
+        category = torch.from_numpy(self.shapes.category.astype(np.int64))
+        size = net.place.in_features + 1
+        square = torch.zeros(size, size).double()
+        mixed = torch.zeros(size, len(net.space.axes)).double()
+        for start in range(0, len(self.glimpses), _TOGETHER):
+            rows = slice(start, start + _TOGETHER)
+            seen = net.features(torch.from_numpy(glimpses.loosened(self.glimpses.cuts[rows])))
+            shape = torch.from_numpy(self.glimpses.shape[rows])
+            for given in (torch.full_like(shape, UNKNOWN), category[shape]):
+                thought = net.thought(seen, given).double()
+                thought = torch.cat([thought, torch.ones(len(thought), 1).double()], 1)
+                square += thought.T @ thought
+                mixed += thought.T @ targets[shape]
+        square += _RIDGE * square.diagonal().mean() * torch.eye(size)
+        solved = torch.linalg.solve(square, mixed)
+        net.place.weight.copy_(solved[:-1].T.float())
+        net.place.bias.copy_(solved[-1].float())
+
+    @torch.no_grad()
+    def sample(self, modules: Mapping[str, nn.Module]) -> Image.Image | None:
+        net: Any = modules["net"]
+        net.eval()
+        rows = []
+        for _, _, held in self.held_out:
+            chosen = np.linspace(0, len(held) - 1, _SHOWN).astype(int)
+            shown = [held.picture(index) for index in chosen]
+            latents, _, _ = _all_told(net, np.stack(shown))
+            rows.append([_pale(cut) for cut in shown])
+            rows.append(
+                [
+                    render.picture(shape_export.distance(self.net, one[None]), SIDE)
+                    for one in latents
+                ]
+            )
+        net.train()
+        if not rows:
+            return None
+        return Image.fromarray(np.concatenate([np.concatenate(row, 1) for row in rows]))
+
+    def export(self, modules: Mapping[str, nn.Module], run: Run, folder: Path) -> Path:
+        base, net = self._base(), modules["net"].cpu().float().eval()
+        if self.settings.refit:
+            self._refit(net)
+        metrics = [m for m in base.card.metrics if not str(m["name"]).startswith(_FIGURE)]
+        for name, shapes, held in self.held_out:
+            iou, right = measured(net, self.net, shapes, held, len(held))
+            metrics.append(
+                {"name": f"{_FIGURE}, held-out {name} shapes", "iou": iou, "category": right}
+            )
+        made_by = export.made_by(self, dataclasses.asdict(self.settings), run)
+        card = dataclasses.replace(
+            base.card,
+            created=export.today(),
+            recipe={**base.card.recipe, "picture": made_by},
+            metrics=metrics,
+        )
+        return export.write_bundle(folder, card, {"picture": graph(net)}, {}, kept=base)
+
+
+_FIGURE = "from a rendering"
+
+
+def graph(net: nn.Module) -> GraphExport:
+    """The graph from a cut-out and a category to a latent."""
+    rng = torch.Generator().manual_seed(0)
+
+    def seen(category: int) -> dict[str, Tensor]:
+        picture = torch.rand(1, 3, SIDE, SIDE, generator=rng)
+        return {"picture": picture, "category": torch.tensor([category])}
+
+    return GraphExport(
+        net,
+        seen(0),
+        ["latent", "scores", "proportions", "features"],
+        {},
+        [seen(UNKNOWN), seen(len(CATEGORIES) - 1)],
+        {"picture": (-1.0, 1.0), "category": (0, UNKNOWN), "proportions": (0.0, 1.0)},
+    )
+
+
+def field_loss(made: Tensor, truth: Tensor) -> Tensor:
+    """The absolute difference of distances, more where the sign is wrong (as in `ShapeRecipe`)."""
+    beyond = (truth.abs() > 0.99) & (made * truth > 1)
+    apart = torch.where(beyond, 0.0, (made - truth).abs())
+    weight = 1 + (made.detach() * truth < 0).float()
+    return (weight * apart).sum() / weight.sum()
+
+
+@torch.no_grad()
+def measured(
+    net: nn.Module, shape_net: ShapeNet, shapes: samples.Shapes, held: Glimpses, count: int
+) -> tuple[float, float]:
+    """Mean intersection over union at the stored points, and the share of right categories."""
+    chosen = np.unique(np.linspace(0, len(held) - 1, count).astype(int))
+    latents, scores, _ = _all_told(net, np.stack([held.picture(index) for index in chosen]))
+    ious = []
+    for latent, number in zip(latents, held.shape[chosen], strict=True):
+        places, truth = shapes.points(int(number), slice(0, NEAR + ANYWHERE, 4))
+        field = shape_net.head(shape_net.decoder(latent[None]), torch.from_numpy(places)[None])
+        a, b = truth < 0, field[0].numpy() < 0
+        ious.append((a & b).sum() / max((a | b).sum(), 1))
+    right = scores.argmax(1).numpy() == shapes.category[held.shape[chosen]]
+    return float(np.mean(ious)), float(right.mean())
+
+
+def _all_told(net: nn.Module, cuts: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
+    unknown = torch.full((len(cuts),), UNKNOWN)
+    latents, scores, sides, _ = net(torch.from_numpy(cuts), unknown)
+    return latents, scores, sides
+
+
+def _moved(cut: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The cut-out, shifted by up to a few pixels."""
+    made = np.zeros_like(cut)
+    made[2] = 128  # as light as the ground
+    to, of = [], []
+    for step in rng.integers(-_SHIFT, _SHIFT + 1, 2).tolist():
+        to.append(slice(max(0, step), SIDE + min(0, step)))
+        of.append(slice(max(0, -step), SIDE + min(0, -step)))
+    made[:, to[0], to[1]] = cut[:, of[0], of[1]]
+    return made
+
+
+def _pale(cut: np.ndarray) -> np.ndarray:
+    """A cut-out as a picture (64 x 64 x 3, bytes)."""
+    grey = (0.8 + cut[2]) * 0.6 - 0.15 * cut[0] + 0.3
+    return np.repeat(np.rint(grey.clip(0, 1) * 255).astype(np.uint8)[..., None], 3, 2)

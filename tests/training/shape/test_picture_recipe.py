@@ -1,0 +1,161 @@
+"""Pictures of shapes to learn from, and what the recipe makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from triptych.bundle import open_bundle
+from triptych.engine import Engine
+from triptych.shape.subject import SIDE, cut_out
+from triptych.training import commands, loop
+from triptych.training.export import export_graph, parity
+from triptych.training.loop import Run
+from triptych.training.shape import pictures, splats
+from triptych.training.shape.drawing import KINDS, drawn
+from triptych.training.shape.from_picture import PictureRecipe, field_loss, graph
+from triptych.training.shape.latents import Space
+from triptych.training.shape.picture_net import UNKNOWN, PictureNet
+from triptych.training.shape.pictures import CELL, LAYERS, View
+from triptych.training.shape.samples import CATEGORIES
+from triptych.training.shape.shape_net import LATENT
+
+
+def block(width: float, height: float) -> np.ndarray:
+    """Points and normals of a box's surface in the cube (4,096 x 6)."""
+    rng = np.random.default_rng(0)
+    half = np.array([width, height, width])
+    axis, side = rng.integers(3, size=4096), rng.choice((-1.0, 1.0), 4096)
+    points, normals = rng.uniform(-1, 1, (4096, 3)), np.zeros((4096, 3))
+    points[np.arange(4096), axis] = side
+    normals[np.arange(4096), axis] = side
+    return np.concatenate([points * half, normals], 1).astype(np.float32)
+
+
+@given(
+    st.floats(0.15, 0.95), st.floats(-75, 75), st.floats(0, 42), st.floats(2.6, 50), st.integers(0)
+)
+@settings(max_examples=15, deadline=None)
+def test_a_quick_picture_shows_the_shape_in_every_kind(
+    width: float, azimuth: float, elevation: float, distance: float, seed: int
+):
+    rng = np.random.default_rng(seed)
+    surface, view = block(width, 0.95), View(azimuth, elevation, 0.0, distance)
+    layers = splats.splatted(surface, view, rng)
+    assert layers.shape == (len(LAYERS), CELL, CELL)
+    assert layers.min() >= 0
+    seen, _, _ = pictures.framed(pictures.seen(surface[:, :3], view))
+    mask = layers[3] > 0.5
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    sides = np.ptp(seen[:, :2], axis=0) * CELL / 2
+    assert abs(len(columns) - sides[0]) < 3
+    assert abs(len(rows) - sides[1]) < 3
+    for kind in KINDS:
+        picture = drawn(layers, kind, rng)
+        assert picture.shape[2] == 3
+        assert 0 <= picture.min() <= picture.max() <= 1
+    cut = cut_out(drawn(layers, "silhouette", rng))
+    assert abs(cut[0].mean() * SIDE**2 / mask.sum() - (0.875 * SIDE / max(sides)) ** 2) < 0.12
+
+
+def test_a_camera_turns_and_near_things_are_larger():
+    front = np.array([[0.0, 0.0, 1.0], [0.5, 0.0, 1.0], [0.5, 0.0, -1.0]])
+    straight = pictures.seen(front, View(0, 0, 0, 4.0))
+    assert straight[1, 0] > straight[2, 0] > 0
+    aside = pictures.seen(front, View(90, 0, 0, 1e9))
+    assert np.allclose(aside[0], (-1, 0, 0), atol=1e-6)
+    above = pictures.seen(np.array([[0.0, 1.0, 0.0]]), View(0, 30, 0, 1e9))
+    assert np.allclose(above[0], (0, np.cos(np.pi / 6), 0.5), atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def net() -> PictureNet:
+    torch.manual_seed(0)
+    space = Space(8)
+    space.fit(np.random.default_rng(0).standard_normal((40, *LATENT)).astype(np.float32))
+    return PictureNet(space, width=4, features=32).eval()
+
+
+def test_the_graph_does_what_the_network_does(net: PictureNet, tmp_path: Path):
+    made = graph(net)
+    export_graph(made, tmp_path / "picture.onnx")
+    assert parity(made, tmp_path / "picture.onnx")["max_abs"] < 1e-3
+
+
+def test_what_is_told_has_its_form_and_the_category_counts(net: PictureNet):
+    picture = torch.rand(2, 3, SIDE, SIDE)
+    latent, scores, sides, features = net(picture, torch.tensor([UNKNOWN, 0]))
+    other, same, _, _ = net(picture, torch.tensor([3, 0]))
+    assert latent.shape == (2, *LATENT)
+    assert scores.shape == (2, len(CATEGORIES))
+    assert torch.allclose(sides.amax(1), torch.ones(2))
+    assert features.shape == (2, 32)
+    assert not torch.equal(latent[0], other[0])
+    assert torch.equal(latent[1], other[1])
+    assert torch.equal(scores, same)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A bundle of an autoencoder that has learned next to nothing, of six shapes."""
+    folder = tmp_path_factory.mktemp("base")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRIPTYCH_CACHE", str(folder / "cache"))
+        small: dict[str, Any] = {
+            "shapes": 6,
+            "held_out": 2,
+            "real": False,
+            "width": 8,
+            "points": 256,
+        }
+        small |= {"steps": 2, "batch": 2, "precision": "32-true"}
+        made = commands._recipe("shape", small)
+        run = loop.fit(made, Run(folder / "run"))
+        yield made.export(loop.averaged(made, run), run, folder / "shape")
+
+
+def test_a_run_gives_the_base_a_graph_for_pictures(base: Path, tmp_path: Path):
+    given = {
+        "base": str(base),
+        "shapes": 6,
+        "real": False,
+        "splatted": 5,
+        "rendered": 0,
+        "held_out": 0,
+    }
+    given |= {"count": 4, "fields": 2, "points": 200, "steps": 3, "batch": 4, "log_every": 1}
+    made = commands._recipe("shape-picture", {**given, "precision": "32-true"})
+    assert isinstance(made, PictureRecipe)
+    run = loop.fit(made, Run(tmp_path / "run"))
+    assert len(made.glimpses) == 5 * len(KINDS)
+    modules = loop.averaged(made, run)
+    opened = open_bundle(made.export(modules, run, tmp_path / "shape"))
+    before = open_bundle(base).card
+    assert set(opened.card.graphs) == {*before.graphs, "picture"}
+    assert opened.card.recipe["name"] == before.recipe["name"]
+
+    def told(index: int) -> np.ndarray:
+        picture = made.glimpses.picture(index)[None]
+        inputs = {"picture": picture, "category": np.array([UNKNOWN], np.int64)}
+        seen: np.ndarray = Engine(["cpu"], 1).run(opened.graph("picture"), inputs)["latent"]
+        return seen
+
+    # Few pictures and as many numbers to tell: the last layer, solved anew, knows them by heart.
+    for index in (0, 7, 14):
+        far = ((made.latents - told(index)) ** 2).sum((1, 2, 3))
+        assert far.argmin() == made.glimpses.shape[index]
+
+
+def test_what_is_beyond_the_truncation_costs_nothing():
+    truth = torch.tensor([[1.0, -1.0, 0.2]])
+    assert field_loss(torch.tensor([[3.0, -2.0, 0.2]]), truth) == 0
+    assert field_loss(torch.tensor([[0.5, -1.0, 0.2]]), truth) > 0
+    wrong = field_loss(torch.tensor([[1.0, -1.0, -0.1]]), truth)
+    assert wrong > field_loss(torch.tensor([[1.0, -1.0, 0.5]]), truth)
