@@ -217,7 +217,7 @@ def main() -> None:
         far = frechet(seen @ axes, found["held-out tiles"] @ axes)
         apart = [float(np.sqrt(((train - one) ** 2).mean(1).min())) for one in seen]
         rows.append([name, f"{right:.1%}", far, seam(pixels), float(np.median(apart))])
-    by_name = {row[0]: row for row in rows}
+    by_name: dict[Any, list[Any]] = {row[0]: row for row in rows}
     default, baseline = by_name["ours, variety 0.3"], by_name["patch quilting"]
     relief = heights()
     means = [float(np.mean([row[place] for row in relief])) for place in (1, 2)]
@@ -251,7 +251,7 @@ def main() -> None:
     results.publish(given, "Materials (material)", "\n\n".join(body))
     figures = {
         "class accuracy of generated tiles": (float(default[1][:-1]) / 100, ""),
-        "class accuracy of held-out tiles": (float(rows[0][1][:-1]) / 100, ""),
+        "class accuracy of held-out tiles": (float(str(rows[0][1])[:-1]) / 100, ""),
         "Frechet distance to held-out tiles": (default[2], ""),
         "Frechet distance of patch quilting": (baseline[2], ""),
         "seam": (default[3], "mean steps inside"),

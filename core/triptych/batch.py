@@ -74,11 +74,13 @@ def _inside(folder: Path, sources: Iterable[Path], writes: Medium) -> list[Path]
     return targets
 
 
-def target(path: Path, overwrite: bool, writes: Medium = MEDIA["picture"]) -> Path:
-    """`path` if it may be written: the medium's ending, in a folder that is there, and nothing of
-    that name in it unless `overwrite`.
+def target(
+    path: Path, overwrite: bool, writes: Medium = MEDIA["picture"], new_folder: bool = False
+) -> Path:
+    """`path` if it may be written: the medium's ending, in a folder that is there (or, with
+    `new_folder`, in one that is), and nothing of that name in it unless `overwrite`.
     """
-    _check_folder(path.parent, path)
+    _check_folder(path.parent.parent if new_folder else path.parent, path)
     return _free(path, overwrite, writes)
 
 

@@ -12,7 +12,7 @@ import torch
 from triptych import bundle
 from triptych.engine import Engine, Job
 from triptych.image.texture_model import TextureModel
-from triptych.training import commands, loop
+from triptych.training import commands, export, loop
 from triptych.training.image.dead_leaves import dead_leaves
 from triptych.training.image.material import material, tiles
 from triptych.training.image.material.material_export import Reader, spread
@@ -40,10 +40,10 @@ def some(count: int) -> tiles.Tiles:
 
 
 def test_a_run_learns_resumes_and_exports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(material.tiles, "load", lambda source: (some(6), some(3)))
+    monkeypatch.setattr(tiles, "load", lambda source: (some(6), some(3)))
     monkeypatch.setattr(material, "load_perceptual", lambda: PerceptualNet().requires_grad_(False))
     monkeypatch.setattr(material.MaterialRecipe, "sources", lambda self: [None])
-    monkeypatch.setattr(material.export, "ledger", lambda sources: [])
+    monkeypatch.setattr(export, "ledger", lambda sources: [])
     chosen: dict[str, Any] = {"batch": 2, "steps": 4, "warmup": 1, "ema": 0.5, "log_every": 1}
     chosen |= {"precision": "32-true", "accelerator": "cpu", "picture_every": 100}
 

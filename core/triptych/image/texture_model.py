@@ -84,7 +84,8 @@ class TextureModel:
         """The material of the exemplar whose style is nearest."""
         apart = ((self._stored["style"].astype(np.float32) - style) ** 2).sum(1)
         kind = int(self._stored["kind"][int(apart.argmin())])
-        return next(name for name, number in self.kinds.items() if number == kind)
+        found: str = next(name for name, number in self.kinds.items() if number == kind)
+        return found
 
     def read(self, tile: Floats) -> tuple[Floats, Floats]:
         """Style and layout of a tile."""

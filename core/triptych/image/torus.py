@@ -18,13 +18,13 @@ def blurred(values: Floats, deviation: float, around: tuple[bool, bool] = (True,
     `around` says of rows and of columns whether they go on at the other end; else the last ones are
     repeated.
     """
-    made = values.astype(np.float32, copy=False)
+    made: Floats = values.astype(np.float32, copy=False)
     for axis in (0, 1):
         size = values.shape[axis]
         edge = 0 if around[axis] else min(int(np.ceil(_REACH * deviation)), size)
         padding = [(0, 0)] * made.ndim
         padding[axis] = (edge, edge)
-        wide = np.pad(made, padding, "edge")
+        wide: NDArray[Any] = np.pad(made, padding, "edge")
         pitch = np.fft.rfftfreq(size + 2 * edge)
         kept = np.exp(-2 * (np.pi * deviation * pitch) ** 2)
         kept = kept.reshape([-1 if place == axis else 1 for place in range(made.ndim)])

@@ -131,7 +131,9 @@ def _plan(
             said = f"seed {one['seed']}"
         stem = values.get("category") or task.name.partition("_")[0]
         path = given.output / f"{stem}-{number + 1:0{len(str(given.count))}}.glb"
-        made.append((task.check(one), batch.target(path, given.overwrite, writes), said))
+        made.append(
+            (task.check(one), batch.target(path, given.overwrite, writes, new_folder=True), said)
+        )
     return made
 
 
