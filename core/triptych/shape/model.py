@@ -15,7 +15,6 @@ from triptych.engine import Engine, Job
 from triptych.errors import UserError, did_you_mean
 from triptych.shape.field import Field
 from triptych.shape.mesh import Mesh, sampled
-from triptych.shape.subject import cut_out
 from triptych.task import Choice
 
 Array = NDArray[Any]
@@ -151,6 +150,8 @@ class ShapeModel:
         The category is seen unless it is given: the highest number that the graph takes says so.
         UserError where no one thing is to be seen.
         """
+        from triptych.shape.subject import cut_out  # it needs Pillow, which Blender has not
+
         graph = self.bundle.card.graphs.get("picture")
         if graph is None:
             raise UserError(f"{self.bundle.listed} cannot look at pictures: use another model.")
