@@ -24,7 +24,7 @@ space = view()[1].spaces.active
 space.overlay.show_text = space.overlay.show_stats = False
 space.shading.type = 'MATERIAL'
 space.region_3d.view_rotation = Euler((1.1, 0, 0.6)).to_quaternion()
-space.region_3d.view_location, space.region_3d.view_distance = (0.6, 0, 0), 6.0
+space.region_3d.view_location, space.region_3d.view_distance = (0.75, 0, 0.1), 3.6
 """
 PATIENCE = 90  # seconds for the preview's shaders
 

@@ -10,6 +10,7 @@ import bpy
 
 _DATA = {"height", "normal", "roughness"}  # maps that are no colours
 _COLUMN, _ROW = 320, 300  # of the node editor
+_BLEND = 0.2  # of the sides where they meet
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,13 @@ def build(
     side: float,
     depth: float = 0.0,
     metallic: float = 0.0,
+    boxed: bool = False,
 ) -> bpy.types.Material:
     """A material of the maps `colour`, `normal` (OpenGL), `roughness` and `height`, all optional.
 
-    A tile is `side` wide and the relief `depth` deep, in the scene's units, of which the UVs are
-    taken to be too. Nothing is left behind if it fails.
+    A tile is `side` wide and the relief `depth` deep, in the scene's units. The UVs are taken to be
+    in these units too; where they are not, `boxed` lays the tiles on from six sides instead.
+    Nothing is left behind if it fails.
     """
     made: list[Any] = []
     try:
@@ -46,7 +49,7 @@ def build(
         material = bpy.data.materials.new(name)
         made.append((bpy.data.materials, material))
         material.use_nodes = True
-        _wire(material.node_tree, images, side, depth, metallic)
+        _wire(material.node_tree, images, side, depth, metallic, boxed)
     except BaseException:
         for owner, one in reversed(made):
             owner.remove(one)
@@ -79,6 +82,7 @@ def _wire(
     side: float,
     depth: float,
     metallic: float,
+    boxed: bool,
 ) -> None:
     tree.nodes.clear()
 
@@ -89,20 +93,27 @@ def _wire(
 
     place, scale = node("ShaderNodeTexCoord", -4, 0), node("ShaderNodeMapping", -3, 0)
     shader, output = node("ShaderNodeBsdfPrincipled", 0, 0), node("ShaderNodeOutputMaterial", 1, 0)
-    scale.inputs["Scale"].default_value = (1 / side, 1 / side, 1)
+    scale.inputs["Scale"].default_value = (1 / side,) * 3
     shader.inputs["Metallic"].default_value = metallic
-    tree.links.new(place.outputs["UV"], scale.inputs["Vector"])
+    tree.links.new(place.outputs["Object" if boxed else "UV"], scale.inputs["Vector"])
     tree.links.new(shader.outputs["BSDF"], output.inputs["Surface"])
     textures = {}
     for row, (name, image) in enumerate(images.items()):
         texture = textures[name] = node("ShaderNodeTexImage", -2, row)
         texture.image, texture.label = image, name
+        if boxed:
+            texture.projection, texture.projection_blend = "BOX", _BLEND
         tree.links.new(scale.outputs["Vector"], texture.inputs["Vector"])
     if "colour" in textures:
         tree.links.new(textures["colour"].outputs["Color"], shader.inputs["Base Color"])
     if "roughness" in textures:
         tree.links.new(textures["roughness"].outputs["Color"], shader.inputs["Roughness"])
-    if "normal" in textures:
+    if boxed and "height" in textures:  # a normal map is of UVs
+        bump = node("ShaderNodeBump", -1, 1)
+        bump.inputs["Distance"].default_value = depth
+        tree.links.new(textures["height"].outputs["Color"], bump.inputs["Height"])
+        tree.links.new(bump.outputs["Normal"], shader.inputs["Normal"])
+    elif "normal" in textures:
         normal = node("ShaderNodeNormalMap", -1, 1)
         tree.links.new(textures["normal"].outputs["Color"], normal.inputs["Color"])
         tree.links.new(normal.outputs["Normal"], shader.inputs["Normal"])

@@ -201,11 +201,11 @@ def cover(context: bpy.types.Context, made: Made, name: str) -> bpy.types.Materi
         key: materials.Map(pixels, content.size[key][1], content.size[key][0])
         for key, pixels in content.maps.items()
     }
-    material = materials.build(
-        name, maps, content.side / unit, content.depth / unit, content.metallic
-    )
-    material[MADE] = _kept(made)
     covered = [one for one in context.selected_objects if one.type == "MESH"]
+    foreign = any(MADE not in one for one in covered)  # whose UVs are in metres by chance only
+    side, depth = content.side / unit, content.depth / unit
+    material = materials.build(name, maps, side, depth, content.metallic, foreign)
+    material[MADE] = _kept(made)
     for one in covered:
         one.active_material = material
     material.use_fake_user = not covered  # it is in the file until it is used

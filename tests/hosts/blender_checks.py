@@ -555,7 +555,7 @@ def check_a_material_from_maps():
     }
     made = materials.build("oak", maps, side=0.5, depth=0.002)
     nodes = {one.type: one for one in made.node_tree.nodes}
-    assert tuple(nodes["MAPPING"].inputs["Scale"].default_value) == (2, 2, 1)
+    assert tuple(nodes["MAPPING"].inputs["Scale"].default_value) == (2, 2, 2)
     shader = nodes["BSDF_PRINCIPLED"]
     for name in ("Base Color", "Roughness", "Normal"):
         assert shader.inputs[name].is_linked
@@ -599,7 +599,11 @@ def check_a_material_covers_what_is_selected():
         assert [slot.material for slot in thing.material_slots] == [material]
     assert material[solids.MADE]["values"]["kind"] == "oak"
     assert not material.use_fake_user
-    assert len([one for one in material.node_tree.nodes if one.type == "TEX_IMAGE"]) == 4
+    textures = [one for one in material.node_tree.nodes if one.type == "TEX_IMAGE"]
+    assert len(textures) == 4
+    assert {one.projection for one in textures} == {"BOX"}  # a cube's UVs are not in metres
+    normal = material.node_tree.nodes["Principled BSDF"].inputs["Normal"].links[0].from_node
+    assert normal.type == "BUMP"
 
 
 def check_a_render():
