@@ -105,7 +105,7 @@ def build(target: Path, names: Sequence[str]) -> list[Path]:
     disk, ...
     """
     if not offered():
-        raise UserError("no model of shapes is installed, so the extension would offer nothing.")
+        raise UserError("no model of shapes or materials is installed: it would offer nothing.")
     made = []
     for name in names:
         wheels = [_fetched(one, target / "wheels") for one in (*PLATFORMS[name], *_EVERYWHERE)]

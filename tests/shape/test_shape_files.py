@@ -111,7 +111,7 @@ def test_what_is_no_mesh_is_one_sentence(tmp_path: Path, name: str, content: byt
 
 
 def test_a_chair_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    out = tmp_path / "new" / "chair.glb"
+    out = tmp_path / "chair.glb"
     views = ["--turntable", tmp_path / "t.webp", "--picture", tmp_path / "p.png"]
     assert run("chair", "-o", out, "--size", "0.6", "-", "1", "--seed", "3", *views) == 0
     mesh = files.load(out)
