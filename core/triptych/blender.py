@@ -26,7 +26,7 @@ from pathlib import Path
 from triptych import __version__, bundle, client
 from triptych.errors import UserError, one_line
 from triptych.files import refusal, shown
-from triptych.install import LOCALE, plug_in_source
+from triptych.install import LOCALE, plug_in_source, taken_out
 from triptych.task import Task, tasks
 
 NAME = "triptych"  # of the extension
@@ -286,10 +286,4 @@ def outdated(blender: Blender) -> str:
 
 def uninstall(blender: Blender) -> list[str]:
     """Take the extension out of this Blender's folder."""
-    if not blender.folder.exists():
-        return [f"{blender.named}: there is no extension in {shown(blender.folder.parent)}."]
-    try:
-        shutil.rmtree(blender.folder)
-    except OSError as error:
-        raise refusal("write", blender.folder, error) from error
-    return [f"{blender.named}: the extension is gone from {shown(blender.folder.parent)}."]
+    return taken_out(blender.folder, blender.named, "extension", shown(blender.folder.parent))

@@ -151,10 +151,15 @@ def outdated(gimp: Gimp) -> str:
 
 def uninstall_gimp(gimp: Gimp) -> list[str]:
     """Take the plug-in out of this GIMP's folder."""
-    if not gimp.folder.exists():
-        return [f"{gimp.named}: there is no plug-in in {gimp.plug_ins}."]
+    return taken_out(gimp.folder, gimp.named, "plug-in", str(gimp.plug_ins))
+
+
+def taken_out(folder: Path, host: str, what: str, place: str) -> list[str]:
+    """Delete what was installed as `folder`; what was done, in sentences that name its place."""
+    if not folder.exists():
+        return [f"{host}: there is no {what} in {place}."]
     try:
-        shutil.rmtree(gimp.folder)
+        shutil.rmtree(folder)
     except OSError as error:
-        raise refusal("write", gimp.folder, error) from error
-    return [f"{gimp.named}: the plug-in is gone from {gimp.plug_ins}."]
+        raise refusal("write", folder, error) from error
+    return [f"{host}: the {what} is gone from {place}."]
