@@ -78,7 +78,7 @@ def target(
     path: Path, overwrite: bool, writes: Medium = MEDIA["picture"], new_folder: bool = False
 ) -> Path:
     """`path` if it may be written: the medium's ending, in a folder that is there (or, with
-    `new_folder`, in one that is), and nothing of that name in it unless `overwrite`.
+    `new_folder`, a new one in such a folder), and nothing of that name in it unless `overwrite`.
     """
     _check_folder(path.parent.parent if new_folder else path.parent, path)
     return _free(path, overwrite, writes)
