@@ -2,7 +2,7 @@
 
 MMD, COV and 1-NNA as in PointFlow (Yang et al. 2019, section 5.1) for each furniture family, on
 as many shapes as there are held-out ones of it. Beside the network stand training shapes drawn at
-random and a Gaussian in the space of latents (one a family, that follows the proportions); all
+random and a Gaussian in the space of codes (one a family, that follows the proportions); all
 sets are meshes extracted at 64 cubed and normalised, so that the autoencoder's faults count for the
 two that use it. Chamfer distance: the mean squared distance to the nearest point, both ways.
 """
@@ -10,17 +10,15 @@ two that use it. Chamfer distance: the mean squared distance to the nearest poin
 from __future__ import annotations
 
 import numpy as np
-import torch
 from results import card_metrics, parser, publish, table, verdict
 from scipy.spatial import cKDTree
 
 from triptych import bundle
 from triptych.engine import Engine, Job
-from triptych.shape.mesh import Mesh, sampled
+from triptych.shape.mesh import Mesh, sampled, solid
 from triptych.shape.model import ShapeModel
 from triptych.shape.surface import extract
-from triptych.training.shape import procedural, samples, shape_export
-from triptych.training.shape.latents import NOISE, LinearGenerator
+from triptych.training.shape import grids, procedural, samples, shape_export
 from triptych.training.shape.procedural import FAMILIES
 
 FURNITURE = (
@@ -37,19 +35,20 @@ FURNITURE = (
 )
 POINTS, RESOLUTION = 2048, 64
 HELD_OUT_FROM = 20_000_000  # seeds of held-out shapes that no figure of the training has used
-_NEAREST = 24  # training shapes, by latent, among which the nearest by Chamfer distance is sought
+_RIDGE = 0.02  # of the regression on the proportions, per example
+_COPIES = 10  # shapes of a family whose nearest training shape is sought
+_NEAREST = 8  # training shapes, by latent, among which the nearest by Chamfer distance is sought
 
 
 def main() -> None:
     """Measure, and write the section."""
     made = parser(__doc__ or "", "shape")
-    made.add_argument("--count", type=int, default=50, help="shapes of a family (default 50)")
+    made.add_argument("--count", type=int, default=30, help="shapes of a family (default 30)")
     made.add_argument("--training", type=int, default=20000, help="training shapes (default 20000)")
     options = made.parse_args()
     model = ShapeModel("shape", Engine(["cpu"], options.threads), Job())
     training = samples.training(options.training, False)
-    net = shape_export.load_shape(model.bundle.path)
-    latents = shape_export.encoded(net, training)
+    latents = grids.training(options.training, False)
     sizes = shape_export.proportions(training.size)
     rows: list[list[object]] = []
     told: dict[str, list[list[float]]] = {"network": [], "Gaussian": [], "training shapes": []}
@@ -60,19 +59,20 @@ def main() -> None:
         truth = [cloud(*_truth(family, HELD_OUT_FROM + i)) for i in range(options.count)]
         rng = np.random.default_rng(number)
         chosen = rng.choice(own, options.count, replace=False)
-        gaussian = LinearGenerator(len(FAMILIES))
-        gaussian.fit(number, latents[own], sizes[own])
+        codes = np.concatenate(
+            [model.coded(latents[i][None].astype(np.float32), family) for i in own]
+        )
+        gaussian = Gaussian(codes, sizes[own])
 
         def by_gaussian(
-            index: int, seed: int, gaussian: LinearGenerator = gaussian, number: int = number
+            index: int, seed: int, gaussian: Gaussian = gaussian, family: str = family
         ) -> np.ndarray:
-            noise = np.random.default_rng(seed).standard_normal((1, NOISE), np.float32)
-            wish = (noise, np.array([number]), sizes[index : index + 1].astype(np.float32))
-            drawn: np.ndarray = gaussian(*(torch.from_numpy(w) for w in wish)).numpy()
-            return drawn
+            code = gaussian.drawn(sizes[index], np.random.default_rng(seed))
+            return model.built(code, {family: 1.0}, training.size[index].astype(np.float64))
 
         def by_network(index: int, seed: int, family: str = family) -> np.ndarray:
-            return model.generated(family, training.size[index].astype(np.float64), seed)
+            size = training.size[index].astype(np.float64)
+            return model.built(model.drawn(family, size, seed), {family: 1.0}, size)
 
         sets = {
             "network": [_made(model, by_network(i, 7000 + n)) for n, i in enumerate(chosen)],
@@ -87,19 +87,15 @@ def main() -> None:
         for name, drawn in clouds.items():
             told[name].append(scores(apart(drawn, truth), apart(drawn, drawn), inner))
         # Does it copy? Both are sought among all training shapes of the family.
-        space = latents[own].reshape(len(own), -1)
+        of_family = latents[own].astype(np.float32)
         coded = [latent.reshape(-1) for latent, _ in sets["network"]]
-        held = [model.encoded(Mesh(*_truth(family, HELD_OUT_FROM + i))) for i in range(12)]
-        copies.append(
-            [
-                float(np.median(_nearest(clouds["network"][:12], coded[:12], space, own, family))),
-                float(
-                    np.median(
-                        _nearest(truth[:12], [h.reshape(-1) for h in held], space, own, family)
-                    )
-                ),
-            ]
-        )
+        held = [model.encoded(Mesh(*_truth(family, HELD_OUT_FROM + i))) for i in range(_COPIES)]
+        held_codes = [latent.reshape(-1) for latent in held]
+        nearest = [
+            _nearest(clouds["network"][:_COPIES], coded[:_COPIES], of_family, own, family),
+            _nearest(truth[:_COPIES], held_codes, of_family, own, family),
+        ]
+        copies.append([float(np.median(found)) for found in nearest])
         print(family, {name: values[-1] for name, values in told.items()}, copies[-1], flush=True)
         for name, values in told.items():
             mmd, cov, nna = values[-1]
@@ -145,6 +141,24 @@ def main() -> None:
     card_metrics(options, bundle.get_bundle("shape", "shape"), figures)
 
 
+class Gaussian:
+    """The Gaussian of codes (N x C) of one category that follows their proportions (N x 3)."""
+
+    def __init__(self, codes: np.ndarray, proportions: np.ndarray) -> None:
+        self.middle, apart = proportions.mean(0), proportions - proportions.mean(0)
+        square = apart.T @ apart + _RIDGE * len(codes) * np.eye(3)
+        self.mean = codes.mean(0)
+        self.slope = np.linalg.solve(square, apart.T @ (codes - self.mean))
+        left = codes - self.mean - apart @ self.slope
+        self.root = np.linalg.cholesky(np.cov(left.T) + 1e-6 * np.eye(len(self.mean)))
+
+    def drawn(self, proportions: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """A code (1 x C) in these proportions."""
+        made = self.mean + (proportions - self.middle) @ self.slope
+        made = made + self.root @ rng.standard_normal(len(made))
+        return made[None].astype(np.float32)
+
+
 def seed_of(index: int) -> int:
     """The seed of the training shape of this index, of its family."""
     return index // len(FAMILIES)
@@ -152,19 +166,21 @@ def seed_of(index: int) -> int:
 
 def _truth(family: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """The surface of a procedural shape in the cube."""
-    solid = samples.Procedural(procedural.shape(family, seed))
-    return extract(solid.distance, RESOLUTION, samples.TRUNCATION, Job())
+    made = samples.Procedural(procedural.shape(family, seed))
+    return extract(made.distance, RESOLUTION, samples.TRUNCATION, Job())
 
 
 def _made(
     model: ShapeModel, latent: np.ndarray
 ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
     field = model.field(latent, 0.0)
-    return latent, extract(field, RESOLUTION, field.truncation, Job())
+    return latent, solid(*extract(field, RESOLUTION, field.truncation, Job()))
 
 
 def cloud(vertices: np.ndarray, faces: np.ndarray) -> cKDTree:
-    """Points on a surface, its box centred and its longest side 2."""
+    """Points on a surface, its box centred and its longest side 2; of none, its middle."""
+    if not len(faces):
+        return cKDTree(np.zeros((POINTS, 3)))
     points, _ = sampled(Mesh(vertices, faces), POINTS, 0)
     low, high = vertices.min(0), vertices.max(0)
     return cKDTree((points - (low + high) / 2) * (2 / (high - low).max()))
@@ -199,7 +215,7 @@ def scores(across: np.ndarray, drawn: np.ndarray, truth: np.ndarray) -> list[flo
 def _nearest(
     clouds: list[cKDTree],
     coded: list[np.ndarray],
-    space: np.ndarray,
+    latents: np.ndarray,
     own: np.ndarray,
     family: str,
 ) -> list[float]:
@@ -207,7 +223,7 @@ def _nearest(
     kept: dict[int, cKDTree] = {}
     found = []
     for one, latent in zip(clouds, coded, strict=True):
-        near = ((space - latent) ** 2).sum(1).argsort()[:_NEAREST]
+        near = ((latents - latent) ** 2).sum(1).argsort()[:_NEAREST]
         for place in near:
             if place not in kept:
                 kept[place] = cloud(*_truth(family, seed_of(int(own[place]))))

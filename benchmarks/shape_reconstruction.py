@@ -1,8 +1,9 @@
 """Shapes as they come back from the autoencoder: held-out real meshes and procedural shapes.
 
-A shape is encoded from 4,096 points of its surface, decoded, and compared with the truth at the
-middles of 64 x 64 x 64 cells of the cube. A thin part is what a cube of 3 cells a side does not fit
-into (the morphological opening leaves it out).
+A mesh is encoded and decoded as a host does it, and compared with the truth at the middles of 64 x
+64 x 64 cells of the cube. Of a procedural shape the mesh is its surface extracted at 128 cubed. A
+thin part is what a cube of 3 cells a side does not fit into (the morphological opening leaves it
+out).
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from scipy import ndimage
 
 from triptych import bundle
 from triptych.engine import Engine, Job
-from triptych.shape.model import ShapeModel
+from triptych.shape.mesh import Mesh
+from triptych.shape.model import FILLED, ShapeModel
+from triptych.shape.surface import extract
 from triptych.training.shape import real, samples
 
 SIDE = 64  # cells
@@ -33,8 +36,8 @@ def main() -> None:
     verdicts = []
     for kind in BARS:
         per = defaultdict(list)
-        for family, surface, truth in held_out(kind):
-            told = measured(model, surface, truth)
+        for family, mesh, truth in held_out(kind):
+            told = measured(model, mesh, truth)
             per[family].append(told)
             per["all"].append(told)
         for family in [*sorted(set(per) - {"all"}), "all"]:
@@ -61,23 +64,26 @@ def centres() -> np.ndarray:
     return np.stack(np.meshgrid(along, along, along, indexing="ij"), -1).reshape(-1, 3)
 
 
-def held_out(kind: str) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """Family, surface points (4,096 x 6) and what is inside (SIDE^3) of held-out shapes."""
-    made, of_meshes = samples.held_out(COUNT, True)
+def held_out(kind: str) -> Iterator[tuple[str, Mesh, np.ndarray]]:
+    """Family, mesh in the cube, and what is inside (SIDE^3) of held-out shapes."""
     places = centres()
     if kind == "procedural":
         for index in range(COUNT):
             solid = samples.made(index, samples.HELD_OUT_SEEDS)
-            yield solid.family, made.surface(index), solid.distance(places) < 0
+            mesh = Mesh(*extract(solid.distance, 128, samples.TRUNCATION, Job()))
+            yield solid.family, mesh, solid.distance(places) < 0
     else:
-        assert of_meshes is not None
-        for index, mesh in enumerate(real.meshes(True)):
-            yield mesh.family, of_meshes.surface(index), mesh.distance(places) < 0
+        for one in real.meshes(True):
+            yield one.family, Mesh(one.vertices, one.faces), one.distance(places) < 0
 
 
-def measured(model: ShapeModel, surface: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
+def measured(model: ShapeModel, mesh: Mesh, truth: np.ndarray) -> tuple[float, float]:
     """Intersection over union, and the share of the thin parts' volume that is kept (or NaN)."""
-    made = model.field(model.encoded_surface(surface), 0.0)(centres()) < 0
+    middle = (mesh.vertices.min(0) + mesh.vertices.max(0)) / 2
+    places = (centres() - middle) * (2 * FILLED / mesh.size.max())  # as it is encoded
+    within = (np.abs(places) < 1).all(1)
+    made = np.zeros(SIDE**3, bool)
+    made[within] = model.field(model.encoded(mesh), 0.0)(places[within].astype(np.float32)) < 0
     cube = truth.reshape(SIDE, SIDE, SIDE)
     thin = (cube & ~ndimage.binary_opening(cube, np.ones((3, 3, 3)))).reshape(-1)
     kept = float(made[thin].mean()) if thin.any() else np.nan

@@ -246,7 +246,8 @@ class Task:
     `input` is "picture" (float32, H x W x 3, sRGB, 0..1), "score" (a `music.score.Score`), "mesh"
     (a `shape.mesh.Mesh`) or "none"; `output` is one of those but "none", "film" (an
     `image.film.Film`) or "material" (an `image.material.Material`). `model` is the task that a
-    bundle's card must name for it to work with; "" if it brings its own errors.
+    bundle's card must name for it to work with; "" if it brings its own errors. `graph` is one that
+    such a bundle must have too (the recipe MODEL-GRAPH gives it).
 
     A task whose pictures have another size than they are given says how: `factor` is the parameter
     that says how many times wider and higher they become, or `origin` the two that say how many px
@@ -261,6 +262,7 @@ class Task:
     input: str = "picture"
     output: str = "picture"
     model: str = ""
+    graph: str = ""
     factor: str = ""
     origin: tuple[str, str] | tuple[()] = ()
 
@@ -275,12 +277,12 @@ class Task:
         """Why it cannot be offered, in one sentence; "" if it can."""
         from triptych.bundle import find_bundles
 
-        if not self.model or find_bundles(self.model):
+        found = find_bundles(self.model) if self.model else []
+        if not self.model or any(not self.graph or self.graph in b.card.graphs for b in found):
             return ""
-        return (
-            f"{self.name} needs a model that is not installed: `triptych train {self.model}` "
-            "trains one."
-        )
+        recipe = f"{self.model}-{self.graph}" if self.graph else self.model
+        lacks = f"{self.name} needs a model that is not installed"
+        return f"{lacks}: `triptych train {recipe}` trains one."
 
     def check(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """A checked value for every parameter, defaults filled in; UserError for the first bad."""

@@ -1,6 +1,6 @@
-"""A bundle of shapes whose graphs are written by hand: its latent is the shape's measures.
+"""A bundle of shapes whose graphs are written by hand; its codes and fields are its latents.
 
-The field is that of a chair of boxes, or of a rounded block, with the lumps of a wave on it.
+They are those of a chair of boxes, or of a rounded block, with the lumps of a wave on it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ settings.register_profile("triptych", deadline=None)
 settings.load_profile("triptych")
 
 ENGINE = Engine(["cpu"], threads=1)
-LATENT, NOISE, TRUNCATION = (24, 8, 8), 64, 0.1
+NODES, REACH, NOISE, TRUNCATION = 20, 0.2, 64, 0.1
+LATENT = (NODES**3 + 3,)
 CATEGORIES = [
     {"name": "chair", "label": "Chair", "size": [0.5, 0.9, 0.5]},
     {"name": "stool", "label": "Stool", "size": [0.4, 0.45, 0.4]},
@@ -34,10 +35,8 @@ CATEGORIES = [
 
 
 class Decode(nn.Module):
-    """The first sixteen numbers, each spread over a channel of the first plane."""
-
     def forward(self, latent: Tensor) -> Tensor:
-        return latent.reshape(-1)[:16].reshape(1, 16, 1, 1).expand(3, 16, 128, 128) * 1.0
+        return latent * 1.0
 
 
 def box(points: Tensor, middle: Tensor, half: Tensor) -> Tensor:
@@ -46,44 +45,54 @@ def box(points: Tensor, middle: Tensor, half: Tensor) -> Tensor:
     return outside + apart.amax(1).clamp(max=0)
 
 
+def boxes(told: Tensor) -> Tensor:
+    """The latent of measures: 0 to 2 half sides, 3 thickness, 4 height of the seat, 5 a block
+    rather than a chair, 6 lumps, 7 their number, 8 how far the back is shifted."""
+    half = 0.25 + 0.75 * told[:3].abs().clamp(max=1)
+    proportions = half / half.max()
+    along = torch.linspace(-1, 1, NODES)
+    points = torch.stack(torch.meshgrid(along, along, along, indexing="ij"), -1).reshape(-1, 3)
+    points = points * proportions
+    w, h, d = 0.95 * proportions[0], 0.95 * proportions[1], 0.95 * proportions[2]
+    thick = 0.07 + 0.05 * told[3].abs().clamp(max=1)
+    seat = h * (told[4].clamp(-1, 1) * 0.4)
+    zero = w * 0
+    parts = [box(points, torch.stack([zero, seat, zero]), torch.stack([w, thick, d]))]
+    leg = (seat + h) / 2
+    for x in (-1, 1):
+        for z in (-1, 1):
+            middle = torch.stack([x * (w - thick), leg - h, z * (d - thick)])
+            parts.append(box(points, middle, torch.stack([thick, leg, thick])))
+    aside = 0.3 * w * told[8].clamp(0, 1)
+    back = torch.stack([aside, (seat + h) / 2, thick - d])
+    high = torch.stack([w - aside, (h - seat) / 2, thick])
+    parts.append(box(points, back, high))
+    chair = torch.stack(parts).amin(0)
+    sides = torch.stack([w, h, d])
+    edge = 0.2 * sides.amin()
+    block = box(points, zero.expand(3), sides - edge) - edge
+    share = told[5].clamp(0, 1)
+    wave = (points * (4 + 10 * told[7].abs().clamp(max=1))).sin().prod(1)
+    made = (1 - share) * chair + share * block + 0.02 * told[6].clamp(-1, 1) * wave
+    return torch.cat([made.clamp(-REACH, REACH), proportions])[None]
+
+
 class FieldNet(nn.Module):
-    """The measures: 0 to 2 half sides, 3 thickness, 4 height of the seat, 5 a block rather than a
-    chair, 6 lumps, 7 their number, 8 how far the back is shifted."""
+    """The latent between its nodes."""
 
-    def forward(self, planes: Tensor, points: Tensor) -> Tensor:
-        told = planes[0, :, 64, 64]
-        half = 0.95 * (0.25 + 0.75 * told[:3].abs().clamp(max=1))
-        half = half / half.max() * 0.95
-        thick = 0.03 + 0.07 * told[3].abs().clamp(max=1)
-        seat = half[1] * (told[4].clamp(-1, 1) * 0.4)
-        w, h, d = half[0], half[1], half[2]
-        zero = w * 0
-        parts = [box(points, torch.stack([zero, seat, zero]), torch.stack([w, thick, d]))]
-        leg = (seat + h) / 2
-        for x in (-1, 1):
-            for z in (-1, 1):
-                middle = torch.stack([x * (w - thick), leg - h, z * (d - thick)])
-                parts.append(box(points, middle, torch.stack([thick, leg, thick])))
-        aside = 0.3 * w * told[8].clamp(0, 1)
-        back = torch.stack([aside, (seat + h) / 2, thick - d])
-        high = torch.stack([w - aside, (h - seat) / 2, thick])
-        parts.append(box(points, back, high))
-        chair = torch.stack(parts).amin(0)
-        edge = 0.2 * half.amin()
-        block = box(points, zero.expand(3), half - edge) - edge
-        share = told[5].clamp(0, 1)
-        wave = (points * (4 + 10 * told[7].abs().clamp(max=1))).sin().prod(1)
-        made = (1 - share) * chair + share * block + 0.02 * told[6].clamp(-1, 1) * wave
+    def forward(self, grid: Tensor, points: Tensor) -> Tensor:
+        place = ((points / grid[0, -3:] + 1) * ((NODES - 1) / 2)).clamp(0, NODES - 1)
+        low = place.floor().clamp(max=NODES - 2)
+        share = place - low
+        made = points[:, 0] * 0
+        for x in (0, 1):
+            for y in (0, 1):
+                for z in (0, 1):
+                    corner = torch.tensor([x, y, z])
+                    node = (low.long() + corner) @ torch.tensor([NODES**2, NODES, 1])
+                    weight = torch.where(corner > 0, share, 1 - share).prod(1)
+                    made = made + weight * grid[0][node]
         return made.clamp(-TRUNCATION, TRUNCATION)
-
-
-class Encode(nn.Module):
-    """The half sides of the box around the points."""
-
-    def forward(self, points: Tensor) -> Tensor:
-        half = points[0, :, :3].abs().amax(0) / 0.95
-        told = torch.cat([(half - 0.25) / 0.75, half * 0 + 0.3, half * 0])
-        return torch.cat([told, points.new_zeros(24 * 64 - 9)]).reshape(1, *LATENT)
 
 
 class Look(nn.Module):
@@ -93,51 +102,53 @@ class Look(nn.Module):
         covered = picture[0, 0]
         wide, high = covered.amax(0).sum(), covered.amax(1).sum()
         sides = torch.stack([wide, high, wide]) / torch.maximum(wide, high)
-        told = torch.cat([(sides - 0.25) / 0.75, sides * 0 + 0.3, category.float() % 2])
-        latent = torch.cat([told, told.new_zeros(24 * 64 - 7)]).reshape(1, *LATENT)
-        return latent, torch.stack([high, wide])[None], sides[None]
+        told = [(sides - 0.25) / 0.75, sides * 0 + 0.3, category.float() % 2, sides * 0]
+        return boxes(torch.cat(told)), torch.stack([high, wide])[None], sides[None]
 
 
-class Generate(nn.Module):
-    def forward(self, noise: Tensor, category: Tensor, proportions: Tensor) -> Tensor:
+class Draw(nn.Module):
+    def forward(self, noise: Tensor, kinds: Tensor, proportions: Tensor) -> Tensor:
         sides = (proportions[0] - 0.25) / 0.75
         seat = 0.3 * noise[0, :1].tanh()
-        told = torch.cat([sides, 0.5 + 0.3 * noise[0, 1:2].tanh(), seat, category.float()])
+        told = torch.cat([sides, 0.5 + 0.3 * noise[0, 1:2].tanh(), seat, kinds[0, 1:]])
         lumps = torch.cat([0.3 * noise[0, 2:3].tanh(), noise[0, 3:4].tanh()])
-        return torch.cat([told, lumps, noise.new_zeros(24 * 64 - 8)]).reshape(1, *LATENT)
+        return boxes(torch.cat([told, lumps, noise.new_zeros(1)]))
+
+
+class Build(nn.Module):
+    def forward(self, code: Tensor, kinds: Tensor, proportions: Tensor) -> Tensor:
+        return torch.cat([code[:, :-3], proportions + 0 * kinds.sum()], 1)
+
+
+class Code(nn.Module):
+    def forward(self, latent: Tensor, kinds: Tensor) -> Tensor:
+        return latent + 0 * kinds.sum()
 
 
 def write(folder: Path, name: str = "boxes") -> Path:
     torch.manual_seed(0)
-    latent = torch.randn(1, *LATENT)
+    latent = boxes(torch.rand(9))
     points = torch.rand(50, 3) * 2 - 1
-    generate = {
-        "noise": torch.randn(1, NOISE),
-        "category": torch.tensor([1]),
-        "proportions": torch.tensor([[0.5, 1.0, 0.6]]),
-    }
+    wish = {"kinds": torch.tensor([[0.0, 1.0]]), "proportions": torch.tensor([[0.5, 1.0, 0.6]])}
+    draw, build = {"noise": torch.randn(1, NOISE), **wish}, {"code": latent, **wish}
+    code = {"latent": latent, "kinds": wish["kinds"]}
     look = {"picture": torch.rand(1, 3, 64, 64), "category": torch.tensor([2])}
     graphs = {
-        "decode": GraphExport(Decode(), {"latent": latent}, ["planes"], {}, [{"latent": latent}]),
+        "decode": GraphExport(Decode(), {"latent": latent}, ["grid"], {}, [{"latent": latent}]),
         "field": GraphExport(
             FieldNet(),
-            {"planes": Decode()(latent), "points": points},
+            {"grid": Decode()(latent), "points": points},
             ["distance"],
             {"points": {0: "count"}, "distance": {0: "count"}},
-            [{"planes": Decode()(latent), "points": points[:7]}],
+            [{"grid": Decode()(latent), "points": points[:7]}],
         ),
-        "encode": GraphExport(
-            Encode(),
-            {"points": torch.rand(1, 4096, 6)},
-            ["latent"],
-            {},
-            [{"points": torch.rand(1, 4096, 6)}],
-        ),
-        "generate": GraphExport(Generate(), generate, ["latent"], {}, [generate]),
+        "draw": GraphExport(Draw(), draw, ["code"], {}, [draw]),
+        "build": GraphExport(Build(), build, ["latent"], {}, [build]),
+        "code": GraphExport(Code(), code, ["code"], {}, [code]),
         "picture": GraphExport(
             Look(),
             look,
-            ["latent", "scores", "proportions"],
+            ["code", "scores", "proportions"],
             {},
             [look],
             {"category": (0, len(CATEGORIES))},
@@ -145,14 +156,16 @@ def write(folder: Path, name: str = "boxes") -> Path:
     }
     extra: dict[str, Any] = {
         "categories": CATEGORIES,
-        "resolution": 128,
+        "resolution": NODES,
         "latent": list(LATENT),
+        "nodes": NODES,
+        "reach": REACH,
         "noise": NOISE,
         "truncation": TRUNCATION,
         "directions": ["solidity"],
     }
-    thicker = np.zeros((1, *LATENT), np.float16)
-    thicker.reshape(-1)[3] = 0.1
+    thicker = np.full((1, *LATENT), -0.005, np.float16)
+    thicker[:, -3:] = 0
     stream = io.BytesIO()
     held: dict[str, Any] = {str(one["name"]): thicker for one in CATEGORIES}
     np.savez_compressed(stream, **held)
@@ -176,6 +189,5 @@ def model(user: Path) -> ShapeModel:
 
 
 def latent_of(*told: float) -> np.ndarray:
-    latent = np.zeros((1, *LATENT), np.float32)
-    latent.reshape(-1)[: len(told)] = told
-    return latent
+    made: np.ndarray = boxes(torch.tensor([*told, *[0.0] * (9 - len(told))])).numpy()
+    return made

@@ -10,6 +10,7 @@ import pytest
 import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.shape.conftest import latent_of
 
 from triptych.engine import Engine, Job
 from triptych.errors import Cancelled, UserError
@@ -17,6 +18,8 @@ from triptych.shape import files
 from triptych.shape.mesh import Mesh, components, corner_normals, directed, volumes
 from triptych.shape.model import ShapeModel
 from triptych.shape.shape import CROSS, LIKE, SHAPE, VARY
+from triptych.shape.surface import extract
+from triptych.shape.uv import box_projection
 
 ENGINE = Engine(["cpu"], threads=1)
 NONE = np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32)
@@ -65,9 +68,7 @@ MEASURES = st.lists(st.floats(-2, 2, width=16), min_size=9, max_size=9)
 def test_every_shape_is_sound_and_has_its_size(
     model: ShapeModel, measures: list[float], size: Any, triangles: int | None, **values: Any
 ):
-    latent = np.zeros((1, *model.shape), np.float32)
-    latent.reshape(-1)[:9] = measures
-    record = model.record(latent, "chair", np.array(size))
+    record = model.record(latent_of(*measures), "chair", np.array(size))
     check(made(VARY, Mesh(*NONE, record=record), amount=0.0, triangles=triangles, **values), size)
 
 
@@ -151,8 +152,7 @@ def test_a_foreign_mesh_can_be_varied(tmp_path: Path):
 
 
 def test_symmetry_mirrors_the_right_half(model: ShapeModel):
-    latent = np.zeros((1, *model.shape), np.float32)
-    latent.reshape(-1)[:9] = (1, 1, 1, 0.2, 0, 0, 0, 0, 1)  # the back stands aside
+    latent = latent_of(1, 1, 1, 0.2, 0, 0, 0, 0, 1)  # the back stands aside
     record = model.record(latent, "chair", np.ones(3))
     crooked, straight = (
         made(VARY, Mesh(*NONE, record=record), amount=0.0, symmetry=s) for s in (0.0, 1.0)
@@ -168,10 +168,20 @@ def test_symmetry_mirrors_the_right_half(model: ShapeModel):
 
 
 def test_textures_have_their_size_and_are_not_mirrored():
-    mesh = made(SHAPE, detail=64, variety=0.0)
-    assert mesh.uv is not None
-    a, b, c = (mesh.vertices[mesh.faces[:, i]].astype(float) for i in range(3))
-    p, q, r = (mesh.uv[:, i].astype(float) for i in range(3))
+    half = np.array((0.5, 0.75, 0.42))
+
+    def block(points: np.ndarray) -> np.ndarray:
+        apart = np.abs(points) - half
+        outside = np.linalg.norm(apart.clip(0), axis=1)
+        return np.asarray(outside + apart.max(1).clip(max=0), np.float32)
+
+    vertices, faces = extract(block, 64, 0.1, Job())
+    uv = box_projection(vertices, faces)  # as the tasks lay it
+    one = made(SHAPE)
+    assert one.uv is not None
+    assert np.array_equal(box_projection(one.vertices, one.faces), one.uv)
+    a, b, c = (vertices[faces[:, i]].astype(float) for i in range(3))
+    p, q, r = (uv[:, i].astype(float) for i in range(3))
     normal = np.cross(b - a, c - a)
     area = np.sqrt((normal**2).sum(1)) / 2
     one, two = q - p, r - p

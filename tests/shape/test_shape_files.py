@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import struct
 from pathlib import Path
@@ -15,6 +16,7 @@ from PIL import Image
 
 from triptych import cli, provenance
 from triptych.errors import UserError
+from triptych.image.material import Material
 from triptych.provenance import Provenance
 from triptych.shape import files
 from triptych.shape.mesh import Mesh
@@ -176,6 +178,25 @@ def test_a_mistake_is_one_sentence(
     assert said in told
     assert told.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_picture_shows_the_material():
+    """Green below and blue above, in stripes of 0.1 m."""
+    tile = np.zeros((8, 8, 3), np.float32)
+    tile[:4, :, 2], tile[4:, :, 1] = 0.8, 0.8
+    plain = np.ones((8, 8), np.float32)
+    stripes = Material(tile, plain, np.ones((8, 8, 3), np.float32), plain, 0.2, 0.0)
+    mesh = dataclasses.replace(block(), material=stripes)
+    drawn = rendered(mesh, 128, 0.0, 0.0)
+    column = drawn[:, 64]
+    colour = np.where(column[:, 1] > column[:, 2] + 0.1, 1, 0)
+    colour += np.where(column[:, 2] > column[:, 1] + 0.1, 2, 0)
+    seen = colour[colour > 0]
+    assert (colour == 1).sum() > 10
+    assert (colour == 2).sum() > 10
+    changes = int((np.diff(seen) != 0).sum())
+    assert abs(changes - mesh.size[1] / 0.1) <= 1
+    assert seen[-1] == 2  # the foot is 2.25 tiles below the middle
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

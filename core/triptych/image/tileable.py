@@ -88,27 +88,29 @@ def _cut(cost: Floats, around: bool) -> NDArray[np.intp]:
 
 def _path(cost: Floats, fixed: int | None) -> NDArray[np.intp]:
     rows, columns = cost.shape
-    total = cost[:, 0].astype(np.float64)
+    lines = np.ascontiguousarray(cost.T, np.float64)
+    totals = np.full((columns, rows + 2), np.inf)  # of the cheapest path to there, with a border
+    totals[0, 1:-1] = lines[0]
     if fixed is not None:
-        total = np.where(np.arange(rows) == fixed, 0.0, np.inf)
-    came = np.zeros((rows, columns), np.int8)
-    wide = np.full(rows + 2, np.inf)
-    choices = np.empty((3, rows))
-    for column in range(1, columns):
-        wide[1:-1] = total
-        for place in range(3):
-            choices[place] = wide[place : place + rows]
-        came[:, column] = choices.argmin(0) - 1
-        total = choices.min(0) + cost[:, column]
-    row = int(total.argmin())
+        totals[0, 1:-1] = np.where(np.arange(rows) == fixed, 0.0, np.inf)
+    for before, now, line in zip(totals, totals[1:], lines[1:], strict=False):
+        cheapest = now[1:-1]
+        np.minimum(before[:-2], before[1:-1], out=cheapest)
+        np.minimum(cheapest, before[2:], out=cheapest)
+        cheapest += line
+    row = int(totals[-1, 1:-1].argmin())
     if fixed is not None:  # the last column is beside the first
         beside = [r for r in (fixed - 1, fixed, fixed + 1) if 0 <= r < rows]
-        row = min(beside, key=lambda r: total[r])
-    path = np.empty(columns, np.intp)
-    for column in range(columns - 1, -1, -1):
-        path[column] = row
-        row += int(came[row, column])
-    return path
+        row = min(beside, key=lambda r: totals[-1, r + 1])
+    path = [row]
+    for before in totals[-2::-1]:
+        above, here, below = before[row : row + 3].tolist()
+        if above <= here and above <= below:
+            row -= 1
+        elif below < here:
+            row += 1
+        path.append(row)
+    return np.array(path[::-1], np.intp)
 
 
 def relaid(tile: Floats, seed: int) -> Floats:

@@ -18,7 +18,7 @@ _PIECE = 1 << 16  # points that the graph is given at once: bounds its memory
 class Field:
     """The signed distance of one shape in the cube [-1, 1]^3, negative inside.
 
-    `planes` (3 x 16 x 128 x 128) come from the graph `decode`, `graph` is the file of `field`;
+    `grid` comes from the graph `decode`, `graph` is the file of `field`;
     beyond `truncation` a distance says only that it is at least that. With `symmetry` s the half
     x < 0 is blended with the mirror image of the half x > 0: 0 leaves it, 1 replaces it, so that
     no thin part is averaged away.
@@ -26,7 +26,7 @@ class Field:
 
     def __init__(
         self,
-        planes: Floats,
+        grid: Floats,
         graph: Path,
         engine: Engine,
         job: Job,
@@ -35,7 +35,7 @@ class Field:
     ) -> None:
         self.truncation = truncation
         self.evaluated = 0  # points that the graph has computed so far
-        self._planes, self._graph, self._engine, self._job = planes, graph, engine, job
+        self._grid, self._graph, self._engine, self._job = grid, graph, engine, job
         self._symmetry = symmetry
 
     def __call__(self, points: Floats) -> Floats:
@@ -55,7 +55,7 @@ class Field:
         self.evaluated += len(points)
         for start in range(0, len(points), _PIECE):
             piece = np.ascontiguousarray(points[start : start + _PIECE], np.float32)
-            inputs = {"planes": self._planes, "points": piece}
+            inputs = {"grid": self._grid, "points": piece}
             distance = self._engine.run(self._graph, inputs, self._job)["distance"]
             made[start : start + _PIECE] = distance.reshape(-1)
         # What is not a number is outside.

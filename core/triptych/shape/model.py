@@ -1,8 +1,16 @@
-"""A bundle of shapes: its categories, and its graphs between noise, latents, points and fields."""
+"""A bundle of shapes: its categories, and its graphs between noise, codes, latents and fields.
+
+A *latent* is the signed distances, cut at the card's `reach`, at the nodes of a grid over the
+shape's own box (`nodes` along each side, x slowest, in a cube of which the longest side fills
+0.95), then the proportions of the box. A *code* is a few numbers that tell what kind of latent it
+is among those of its category: whatever lies between two codes is a shape too, which does not hold
+of latents, where a leg that stands elsewhere vanishes.
+"""
 
 from __future__ import annotations
 
 import base64
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,19 +21,21 @@ from numpy.typing import NDArray
 from triptych import bundle
 from triptych.engine import Engine, Job
 from triptych.errors import UserError, did_you_mean
+from triptych.shape.distances import signed_distances
 from triptych.shape.field import Field
-from triptych.shape.mesh import Mesh, sampled
+from triptych.shape.mesh import Mesh
 from triptych.task import Choice
 
 Array = NDArray[Any]
 
 FILLED = 0.95  # of the cube's half side: what a shape's longest side reaches
-_POINTS = 4096  # that an encoder is given
+_FLAT = 0.01  # of the longest side: what a mesh has at least in each direction
+_SHEET = 0.03  # half of the thickness that a sheet gets
 
 
 @dataclass(frozen=True)
 class Category:
-    """One kind of shape; `size` is its mean width, height and depth in metres."""
+    """One kind of shape; `size` is its usual width, height and depth in metres."""
 
     name: str
     label: str
@@ -38,7 +48,7 @@ class Category:
 
 @dataclass(frozen=True)
 class Direction:
-    """A way to change a shape, which a bundle's `directions.npz` holds as steps of latents."""
+    """A way to change a shape, which a bundle's `directions.npz` holds as steps of codes."""
 
     name: str
     label: str
@@ -76,7 +86,7 @@ class ShapeModel:
         self._engine, self._job = engine, job
         extra = self.bundle.card.extra
         self.shape = tuple(int(n) for n in extra["latent"])
-        self._noise = int(extra["noise"])
+        self._noise = int(extra.get("noise", 0))  # 0: only an autoencoder
         self._truncation = float(extra["truncation"])
         self.categories = {one.name: one for one in categories_of(self.bundle)}
 
@@ -87,43 +97,60 @@ class ShapeModel:
             raise UserError(f"{self.bundle.listed} makes nothing named {name!r}{known}")
         return self.categories[name]
 
-    def generated(self, category: str, size: Array, seed: int, variety: float = 1.0) -> Array:
-        """A latent of this category in the proportions of `size`."""
+    def drawn(self, category: str, size: Array, seed: int, variety: float = 1.0) -> Array:
+        """The code of a new shape of this category in the proportions of `size`."""
         rng = np.random.default_rng(seed)
         noise = rng.standard_normal((1, self._noise), np.float32) * np.float32(variety)
-        number = list(self.categories).index(self.category(category).name)
-        inputs = {
-            "noise": noise,
-            "category": np.array([number], np.int64),
-            "proportions": (size / size.max())[None].astype(np.float32),
-        }
-        return self._run("generate", inputs)["latent"]
+        return self._run("draw", {"noise": noise, **self._wish({category: 1.0}, size)})["code"]
+
+    def built(self, code: Array, shares: Mapping[str, float], size: Array) -> Array:
+        """The latent of a code, of categories by their `shares`, in the proportions of `size`."""
+        return self._run("build", {"code": code, **self._wish(shares, size)})["latent"]
+
+    def coded(self, latent: Array, category: str) -> Array:
+        """The code of a latent of this category."""
+        kinds = self._wish({category: 1.0}, np.ones(3))["kinds"]
+        return self._run("code", {"latent": latent, "kinds": kinds})["code"]
+
+    def _wish(self, shares: Mapping[str, float], size: Array) -> dict[str, Array]:
+        kinds = np.zeros((1, len(self.categories)), np.float32)
+        for name, share in shares.items():
+            kinds[0, list(self.categories).index(self.category(name).name)] += share
+        return {"kinds": kinds, "proportions": (size / size.max())[None].astype(np.float32)}
 
     def encoded(self, mesh: Mesh) -> Array:
-        """The latent of a mesh, from points on it. It need be neither closed nor our own."""
-        points, normals = sampled(mesh, _POINTS, 0)
-        low, high = mesh.vertices.min(0), mesh.vertices.max(0)
-        points = (points - (low + high) / 2) * (2 * FILLED / mesh.size.max())
-        return self.encoded_surface(np.concatenate([points, normals], 1))
+        """The latent of a mesh: signed distances at the nodes of its own box, its proportions.
 
-    def encoded_surface(self, points: Array) -> Array:
-        """The latent of surface points with normals (4,096 x 6) in the cube."""
-        return self._run("encode", {"points": points[None].astype(np.float32)})["latent"]
+        It need be neither closed nor our own.
+        """
+        extra = self.bundle.card.extra
+        low, high = mesh.vertices.min(0), mesh.vertices.max(0)
+        points = (mesh.vertices - (low + high) / 2) * (2 * FILLED / mesh.size.max())
+        proportions = np.maximum(mesh.size / mesh.size.max(), _FLAT)
+        x, y, z = (np.linspace(-side, side, int(extra["nodes"])) for side in proportions)
+        reach = float(extra["reach"])
+        far = signed_distances(points, mesh.faces, (x, y, z))
+        if far.min() > 0 and mesh.faults():
+            far -= _SHEET  # it encloses nothing
+        made: Array = np.concatenate([far.clip(-reach, reach), proportions]).astype(np.float32)[
+            None
+        ]
+        return made
 
     def field(self, latent: Array, symmetry: float) -> Field:
         """The field of a latent, made symmetric by that share."""
-        planes = self._run("decode", {"latent": latent})["planes"]
+        grid = self._run("decode", {"latent": latent})["grid"]
         graph = self.bundle.graph("field")
-        return Field(planes, graph, self._engine, self._job, self._truncation, symmetry)
+        return Field(grid, graph, self._engine, self._job, self._truncation, symmetry)
 
-    def moved(self, latent: Array, category: str, steps: Mapping[str, float]) -> Array:
-        """The latent, `steps` (standard deviations) further in the directions named.
+    def moved(self, code: Array, category: str, steps: Mapping[str, float]) -> Array:
+        """The code, `steps` (standard deviations) further in the directions named.
 
         Raises UserError where a step is wanted that this bundle does not know.
         """
         wanted = {name: step for name, step in steps.items() if step}
         if not wanted:
-            return latent
+            return code
         known = self.bundle.card.extra.get("directions", [])
         for name in wanted:
             if name not in known:
@@ -131,21 +158,22 @@ class ShapeModel:
         with np.load(self.bundle.file("directions.npz")) as held:
             own = held[self.category(category).name].astype(np.float32)
         for name, step in wanted.items():
-            latent = latent + np.float32(step) * own[known.index(name)]
-        return latent
+            code = code + np.float32(step) * own[known.index(name)]
+        return code
 
     def nearest(self, latent: Array, size: Array) -> str:
         """The category whose typical shape in these proportions is most like `latent`."""
 
         def far(name: str) -> float:
-            return float(((self.generated(name, size, 0, 0.0) - latent) ** 2).sum())
+            typical = self.built(self.drawn(name, size, 0, 0.0), {name: 1.0}, size)
+            return float(((typical - latent) ** 2).sum())
 
         return min(self.categories, key=far)
 
     def looked_at(
         self, pixels: Array, alpha: Array | None, category: str | None
     ) -> tuple[Array, str, Array]:
-        """Latent, category and size (metres, as large as is usual) of the one thing in a picture.
+        """Code, category and size (metres, as large as is usual) of the one thing in a picture.
 
         The category is seen unless it is given: the highest number that the graph takes says so.
         UserError where no one thing is to be seen.
@@ -168,7 +196,7 @@ class ShapeModel:
         if number is None:
             number = int(found["scores"][0, : len(names)].argmax())
         size = proportioned(self.categories[names[number]].size, found["proportions"][0])
-        return found["latent"], names[number], size
+        return found["code"], names[number], size
 
     def understood(self, mesh: Mesh) -> tuple[Array, str, Array]:
         """Latent, category and size (metres) of a mesh.
@@ -184,13 +212,13 @@ class ShapeModel:
             )
         latent = self.encoded(mesh)
         size = mesh.size.astype(np.float64)
-        size = np.maximum(size, 0.01 * size.max())  # a flat one gets some depth
+        size = np.maximum(size, _FLAT * size.max())  # a flat one gets some depth
         return latent, self.nearest(latent, size), size
 
     def record(self, latent: Array, category: str, size: Array) -> dict[str, Any]:
         """What is kept of a shape so that it can be varied, as JSON."""
         return {
-            "latent": base64.b64encode(latent.astype("<f2").tobytes()).decode(),
+            "latent": base64.b64encode(zlib.compress(latent.astype("<f2").tobytes(), 9)).decode(),
             "category": category,
             "size": [round(float(side), 6) for side in size],
             "bundle": {"name": self.bundle.card.name, "version": self.bundle.card.version},
@@ -202,13 +230,16 @@ class ShapeModel:
 
     def _recorded(self, record: Mapping[str, Any]) -> tuple[Array, str, Array]:
         try:
-            data = base64.b64decode(record["latent"], validate=True)
+            size_of = 2 * int(np.prod(self.shape))
+            data = zlib.decompressobj().decompress(
+                base64.b64decode(record["latent"], validate=True), size_of
+            )
             latent = np.frombuffer(data, "<f2").astype(np.float32).reshape(1, *self.shape)
             category, size = str(record["category"]), np.array(record["size"], np.float64)
             sound = size.shape == (3,) and (size > 0).all() and (size < 1e6).all()
             if not sound or not np.isfinite(latent).all() or category not in self.categories:
                 raise ValueError("a value is not possible")
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, zlib.error) as error:
             raise UserError(
                 "the record of how the shape was made is damaged: make the shape anew."
             ) from error

@@ -48,7 +48,8 @@ def rendered(
     """A picture of a mesh, size x size x 3, float32, sRGB, 0..1.
 
     The camera stands `azimuth` degrees to the right of its front (+z) and looks down from
-    `elevation`; each pixel is the mean of `samples` squared.
+    `elevation`; each pixel is the mean of `samples` squared. Of the mesh's material its colour is
+    drawn.
     """
     light = light or baked(mesh)
     side = size * samples
@@ -81,7 +82,15 @@ def rendered(
     middle_way = _KEY + back
     middle_way /= np.sqrt((middle_way**2).sum())
     gloss = across(light.key[corners]) * np.maximum(normal @ middle_way, 0) ** 24
-    lit = _COLOUR * (0.50 * sky + 1.00 * key)[:, None] + 0.06 * gloss[:, None]
+    own: Array = _COLOUR
+    if mesh.material is not None and mesh.uv is not None:
+        from triptych.image.colour import srgb_to_linear  # with Pillow, which Blender has not
+
+        u, v = (across(mesh.uv[face][..., axis]) / mesh.material.side for axis in range(2))
+        tile = mesh.material.colour
+        rows, columns = (np.floor((x % 1) * len(tile)).astype(int) % len(tile) for x in (-v, u))
+        own = srgb_to_linear(tile[rows, columns])
+    lit = own * (0.50 * sky + 1.00 * key)[:, None] + 0.06 * gloss[:, None]
     picture[pixel] = lit
     parts = picture.clip(0, 1).reshape(size, samples, size, samples, 3)
     offsets = [parts[:, i, :, j] for i in range(samples) for j in range(samples)]

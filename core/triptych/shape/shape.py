@@ -32,8 +32,9 @@ def shape(given: None, job: Job, engine: Engine, **values: Any) -> Result:
     model = ShapeModel(values["model"], engine, job)
     category = model.category(values["category"])
     size = category.sized(_asked(values))
-    latent = model.generated(category.name, size, values["seed"], values["variety"])
-    latent = model.moved(latent, category.name, _steps(values))
+    code = model.drawn(category.name, size, values["seed"], values["variety"])
+    code = model.moved(code, category.name, _steps(values))
+    latent = model.built(code, {category.name: 1.0}, size)
     return _solid(model, latent, category.name, size, job, values)
 
 
@@ -50,11 +51,11 @@ def from_picture(
     """The shape in a picture; see FROM_PICTURE."""
     model = ShapeModel(values["model"], engine, job)
     pixels, alpha = _opened(image)
-    latent, name, size = model.looked_at(pixels, alpha, category)
+    code, name, size = model.looked_at(pixels, alpha, category)
     size = completed(size, _asked(values))
     if variety > 0:
-        other = model.generated(name, size, seed)
-        latent = latent + np.float32(variety) * (other - latent)
+        code = _between(code, model.drawn(name, size, seed), variety)
+    latent = model.built(code, {name: 1.0}, size)
     return _solid(model, latent, name, size, job, values)
 
 
@@ -63,10 +64,10 @@ def vary(given: Mesh, job: Job, engine: Engine, amount: float, seed: int, **valu
     model = ShapeModel(values["model"], engine, job)
     latent, category, size = model.understood(given)
     size = completed(size, _asked(values))
-    if amount > 0:
-        other = model.generated(category, size, seed)
-        latent = latent + np.float32(amount) * (other - latent)
-    latent = model.moved(latent, category, _steps(values))
+    steps = _steps(values)
+    if amount > 0 or any(steps.values()):
+        code = _between(model.coded(latent, category), model.drawn(category, size, seed), amount)
+        latent = model.built(model.moved(code, category, steps), {category: 1.0}, size)
     return _solid(model, latent, category, size, job, values)
 
 
@@ -77,9 +78,14 @@ def cross(
     model = ShapeModel(values["model"], engine, job)
     one, category, size = model.understood(given)
     two, second, far = model.understood(_loaded(other))
-    latent = one + np.float32(share) * (two - one)
     size = np.exp((1 - share) * np.log(size) + share * np.log(far))
     size = completed(size, _asked(values))
+    latent = one if share < 0.5 else two
+    if 0 < share < 1:
+        code = _between(model.coded(one, category), model.coded(two, second), share)
+        shares = {category: 1 - share}
+        shares[second] = shares.get(second, 0.0) + share
+        latent = model.built(code, shares, size)
     return _solid(model, latent, category if share < 0.5 else second, size, job, values)
 
 
@@ -101,24 +107,40 @@ def like(
     """
     model = ShapeModel(values["model"], engine, job)
     liked = [model.understood(_loaded(one)) for one in favourites]
-    disliked = [model.understood(_loaded(one))[0] for one in rejected or ()]
+    codes = [model.coded(latent, category) for latent, category, _ in liked]
+    unloved = [model.understood(_loaded(one)) for one in rejected or ()]
+    disliked = [model.coded(latent, category) for latent, category, _ in unloved]
     rng = np.random.default_rng(seed)
-    best: tuple[float, Array, str, Array] | None = None
+    best: tuple[float, Array, Array, Array] | None = None
     for number in range(_CANDIDATES if disliked else 1):
         job.progress(0.2 * number / _CANDIDATES)
         weights = rng.dirichlet(np.full(len(liked), 0.7))
         category = liked[int(weights.argmax())][1]
         sizes = np.log([size for _, _, size in liked])
         size = completed(np.exp(weights @ sizes), _asked(values))
-        latent = np.tensordot(weights.astype(np.float32), [one for one, _, _ in liked], 1)
-        new = model.generated(category, size, int(rng.integers(1 << 31)))
-        latent = latent + np.float32(spread) * (new - latent)
-        near = min(_apart(latent, one) for one, _, _ in liked)
-        away = min((_apart(latent, one) for one in disliked), default=1.0)
+        code = np.tensordot(weights.astype(np.float32), codes, 1)
+        new = model.drawn(category, size, int(rng.integers(1 << 31)))
+        code = _between(code, new, spread)
+        near = min(_apart(code, one) for one in codes)
+        away = min((_apart(code, one) for one in disliked), default=1.0)
         if best is None or away / (near + 1e-6) > best[0]:
-            best = (away / (near + 1e-6), latent, category, size)
+            best = (away / (near + 1e-6), code, weights, size)
     assert best is not None
-    return _solid(model, *best[1:], job.part(0.2, 1.0), values)
+    _, code, weights, size = best
+    category = liked[int(weights.argmax())][1]
+    if spread == 0 and len(liked) == 1:
+        latent = liked[0][0]
+    else:
+        shares: dict[str, float] = {}
+        for (_, name, _), weight in zip(liked, weights, strict=True):
+            shares[name] = shares.get(name, 0.0) + float(weight)
+        latent = model.built(code, shares, size)
+    return _solid(model, latent, category, size, job.part(0.2, 1.0), values)
+
+
+def _between(one: Array, other: Array, share: float) -> Array:
+    made: Array = one + np.float32(share) * (other - one)
+    return made
 
 
 def _apart(one: Array, other: Array) -> float:
@@ -296,6 +318,7 @@ FROM_PICTURE = Task(
     input="none",
     output="mesh",
     model="shape",
+    graph="picture",
     parameters=(
         Parameter(
             "image",

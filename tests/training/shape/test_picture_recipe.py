@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,13 +18,12 @@ from triptych.training import commands, loop
 from triptych.training.export import export_graph, parity
 from triptych.training.loop import Run
 from triptych.training.shape import pictures, splats
+from triptych.training.shape.code_net import CODE
 from triptych.training.shape.drawing import KINDS, drawn
 from triptych.training.shape.from_picture import PictureRecipe, field_loss, graph
-from triptych.training.shape.latents import Space
 from triptych.training.shape.picture_net import UNKNOWN, PictureNet
 from triptych.training.shape.pictures import CELL, LAYERS, View
 from triptych.training.shape.samples import CATEGORIES
-from triptych.training.shape.shape_net import LATENT
 
 
 def block(width: float, height: float) -> np.ndarray:
@@ -78,9 +76,7 @@ def test_a_camera_turns_and_near_things_are_larger():
 @pytest.fixture(scope="module")
 def net() -> PictureNet:
     torch.manual_seed(0)
-    space = Space(8)
-    space.fit(np.random.default_rng(0).standard_normal((40, *LATENT)).astype(np.float32))
-    return PictureNet(space, width=4, features=32).eval()
+    return PictureNet(width=4, features=32).eval()
 
 
 def test_the_graph_does_what_the_network_does(net: PictureNet, tmp_path: Path):
@@ -91,34 +87,33 @@ def test_the_graph_does_what_the_network_does(net: PictureNet, tmp_path: Path):
 
 def test_what_is_told_has_its_form_and_the_category_counts(net: PictureNet):
     picture = torch.rand(2, 3, SIDE, SIDE)
-    latent, scores, sides, features = net(picture, torch.tensor([UNKNOWN, 0]))
+    code, scores, sides, features = net(picture, torch.tensor([UNKNOWN, 0]))
     other, same, _, _ = net(picture, torch.tensor([3, 0]))
-    assert latent.shape == (2, *LATENT)
+    assert code.shape == (2, CODE)
     assert scores.shape == (2, len(CATEGORIES))
     assert torch.allclose(sides.amax(1), torch.ones(2))
     assert features.shape == (2, 32)
-    assert not torch.equal(latent[0], other[0])
-    assert torch.equal(latent[1], other[1])
+    assert not torch.equal(code[0], other[0])
+    assert torch.equal(code[1], other[1])
     assert torch.equal(scores, same)
 
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A bundle of an autoencoder that has learned next to nothing, of six shapes."""
+    """A bundle of networks that have learned next to nothing, of six shapes."""
     folder = tmp_path_factory.mktemp("base")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRIPTYCH_CACHE", str(folder / "cache"))
-        small: dict[str, Any] = {
-            "shapes": 6,
-            "held_out": 2,
-            "real": False,
-            "width": 8,
-            "points": 256,
-        }
-        small |= {"steps": 2, "batch": 2, "precision": "32-true"}
-        made = commands._recipe("shape", small)
-        run = loop.fit(made, Run(folder / "run"))
-        yield made.export(loop.averaged(made, run), run, folder / "shape")
+        small = {"shapes": 6, "held_out": 2, "real": False, "steps": 2, "precision": "32-true"}
+        path = folder
+        for name, more in (
+            ("shape", {"width": 8, "points": 256, "batch": 2}),
+            ("shape-generator", {"base": str(folder / "shape"), "batch": 4, "nodes": 64}),
+        ):
+            made = commands._recipe(name, {**small, **more})
+            run = loop.fit(made, Run(folder / f"run-{name}"))
+            path = made.export(loop.averaged(made, run), run, folder / name)
+        yield path
 
 
 def test_a_run_gives_the_base_a_graph_for_pictures(base: Path, tmp_path: Path):
@@ -130,7 +125,7 @@ def test_a_run_gives_the_base_a_graph_for_pictures(base: Path, tmp_path: Path):
         "rendered": 0,
         "held_out": 0,
     }
-    given |= {"count": 4, "fields": 2, "points": 200, "steps": 3, "batch": 4, "log_every": 1}
+    given |= {"fields": 2, "points": 200, "steps": 3, "batch": 4, "log_every": 1}
     made = commands._recipe("shape-picture", {**given, "precision": "32-true"})
     assert isinstance(made, PictureRecipe)
     run = loop.fit(made, Run(tmp_path / "run"))
@@ -144,12 +139,12 @@ def test_a_run_gives_the_base_a_graph_for_pictures(base: Path, tmp_path: Path):
     def told(index: int) -> np.ndarray:
         picture = made.glimpses.picture(index)[None]
         inputs = {"picture": picture, "category": np.array([UNKNOWN], np.int64)}
-        seen: np.ndarray = Engine(["cpu"], 1).run(opened.graph("picture"), inputs)["latent"]
+        seen: np.ndarray = Engine(["cpu"], 1).run(opened.graph("picture"), inputs)["code"]
         return seen
 
     # Few pictures and as many numbers to tell: the last layer, solved anew, knows them by heart.
     for index in (0, 7, 14):
-        far = ((made.latents - told(index)) ** 2).sum((1, 2, 3))
+        far = ((made.codes - told(index)) ** 2).sum(1)
         assert far.argmin() == made.glimpses.shape[index]
 
 

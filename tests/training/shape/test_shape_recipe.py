@@ -8,17 +8,31 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import trimesh
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from triptych import bundle
 from triptych.engine import Engine
+from triptych.shape.distances import signed_distances
+from triptych.shape.model import DIRECTIONS
 from triptych.training import commands, loop
 from triptych.training.loop import Run
-from triptych.training.shape import samples, shape_export
-from triptych.training.shape.latents import NOISE, LinearGenerator
+from triptych.training.shape import grids, real, samples, shape_export
+from triptych.training.shape.code_net import CODE, NOISE, Build, Code, Coder
+from triptych.training.shape.latents import Space
 from triptych.training.shape.procedural import FAMILIES
 from triptych.training.shape.samples import TRUNCATION
 from triptych.training.shape.shape import ShapeRecipe, measured
-from triptych.training.shape.shape_net import LATENT, Head, ShapeNet
+from triptych.training.shape.shape_net import (
+    CHANNELS,
+    FINE,
+    LATENT,
+    NODES,
+    REACH,
+    gathered,
+    sampled,
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -61,32 +75,21 @@ def test_a_run_resumes_and_its_bundle_does_what_the_network_does(tmp_path: Path)
     opened = bundle.open_bundle(path)
     card = opened.card
     assert card.task == "shape"
-    assert set(card.graphs) == {"decode", "field", "encode", "generate"}
+    assert set(card.graphs) == {"decode", "field"}
     assert [entry["name"] for entry in card.extra["categories"]] == list(FAMILIES)
     for entry in card.extra["categories"]:
         assert all(a <= b for a, b in zip(entry["low"], entry["high"], strict=True))
 
     net: Any = modules["net"].eval()
-    surface = made.shapes.surface(0)[None]
+    latent = made.latents[:1].astype(np.float32)
     points, _ = made.shapes.points(0, slice(0, 300))
     engine = Engine(["cpu"])
-    latent = engine.run(opened.graph("encode"), {"points": surface})["latent"]
-    assert latent.shape == (1, *LATENT)
-    planes = engine.run(opened.graph("decode"), {"latent": latent})["planes"]
-    assert planes.shape == (3, 16, 128, 128)
-    far = engine.run(opened.graph("field"), {"planes": planes, "points": points})["distance"]
+    grid = engine.run(opened.graph("decode"), {"latent": latent})["grid"]
+    far = engine.run(opened.graph("field"), {"grid": grid, "points": points})["distance"]
     with torch.no_grad():
-        wanted = net(torch.from_numpy(surface), torch.from_numpy(points)[None])[0][0].numpy()
+        wanted = net(torch.from_numpy(latent), torch.from_numpy(points)[None])[0].numpy()
     wanted = (wanted * TRUNCATION).clip(-TRUNCATION, TRUNCATION)
     np.testing.assert_allclose(far, wanted, atol=1e-3)
-
-    wish = {
-        "noise": np.zeros((1, NOISE), np.float32),
-        "category": np.array([0]),
-        "proportions": shape_export.proportions(made.shapes.size[:1]).astype(np.float32),
-    }
-    drawn = engine.run(opened.graph("generate"), wish)["latent"]
-    np.testing.assert_allclose(drawn, latent, atol=0.02)  # the only chair there is
 
     opened_again = shape_export.load_shape(path).state_dict()
     for key, value in net.state_dict().items():
@@ -110,7 +113,7 @@ def test_the_loss_falls() -> None:
 
 
 def test_figures_are_one_for_the_truth_and_less_for_nothing() -> None:
-    shapes = samples.training(4, with_real=False)
+    shapes, latents = samples.training(4, with_real=False), grids.training(4, with_real=False)
 
     class Told(torch.nn.Module):
         """Tells what is stored, or that all is outside."""
@@ -119,52 +122,87 @@ def test_figures_are_one_for_the_truth_and_less_for_nothing() -> None:
             super().__init__()
             self.knows, self.index = torch.nn.Parameter(torch.tensor(float(knows))), 0
 
-        def forward(self, surface: torch.Tensor, points: torch.Tensor) -> tuple[torch.Tensor]:
+        def forward(self, latent: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
             truth = torch.from_numpy(shapes.points(self.index, slice(None))[1])
             self.index += 1
-            return ((truth if self.knows > 0 else torch.ones_like(truth))[None],)
+            return (truth if self.knows > 0 else torch.ones_like(truth))[None]
 
-    assert measured(Told(True), shapes, 4) == {"iou": 1.0, "thin": 1.0}
-    assert measured(Told(False), shapes, 4) == {"iou": 0.0, "thin": 0.0}
-
-
-def test_the_field_reads_each_plane_at_its_own_coordinates() -> None:
-    head = Head()
-    planes = torch.zeros(3, 16, 128, 128)
-    ramp = torch.linspace(-1, 1, 128)
-    planes[0, 0], planes[1, 1], planes[2, 2] = ramp, ramp, ramp  # x, z, x to the right
-    with torch.no_grad():
-        layer = head.layers[0]
-        assert isinstance(layer, torch.nn.Linear)
-        layer.weight[:, -3:] = 0  # not told directly where a point is
-        points = torch.tensor([[[0.3, 0.1, -0.4], [0.3, 0.7, -0.4], [0.3, 0.1, 0.6]]])
-        made = head(planes, points)[0]
-    torch.testing.assert_close(made[0], made[1])  # nothing depends on the height
-    assert abs(float(made[0] - made[2])) > 1e-4  # but on the depth
+    assert measured(Told(True), shapes, latents, 4) == {"iou": 1.0, "thin": 1.0}
+    assert measured(Told(False), shapes, latents, 4) == {"iou": 0.0, "thin": 0.0}
 
 
-def test_the_latent_knows_the_shape() -> None:
-    net = ShapeNet(8).eval()
-    with torch.no_grad():
-        one, two = (net.encoder(torch.rand(1, 4096, 6) * s)[0] for s in (1.0, 0.3))
-    assert (one - two).abs().mean() > 0.05
+def test_what_is_read_between_nodes_is_one_in_training_and_in_the_graph() -> None:
+    rng = torch.Generator().manual_seed(0)
+    grid = torch.randn(1, CHANNELS, FINE, FINE, FINE, generator=rng)
+    at = torch.rand(1, 200, 3, generator=rng) * 2.2 - 1.1  # outside too
+    torch.testing.assert_close(gathered(grid, at), sampled(grid, at), atol=1e-4, rtol=1e-4)
 
 
-def test_the_linear_generator_has_the_means_and_spread_of_its_latents() -> None:
+@given(
+    size=st.tuples(*[st.floats(0.3, 1.9)] * 3),
+    corner=st.tuples(*[st.floats(-3, 3)] * 3),
+)
+@settings(max_examples=5, deadline=None)
+def test_a_mesh_is_encoded_as_the_recipe_encodes_its_solid(size: Any, corner: Any) -> None:
+    block = trimesh.creation.box(size)
+    block.apply_translation(corner)
+    block = block.subdivide()
+    solid = real.solid("block", block.vertices, block.faces)
+    assert solid is not None
+    sides = np.array(size) / max(size)
+    x, y, z = (np.linspace(-side, side, NODES) for side in sides)
+    points = (block.vertices - np.mean(block.bounds, 0)) * (1.9 / max(size))
+    far = signed_distances(points, block.faces, (x, y, z)).clip(-REACH, REACH)
+    np.testing.assert_allclose(far, grids.latent(solid)[:-3], atol=0.02)
+    assert ((far < 0) == (grids.latent(solid)[:-3] < 0)).mean() > 0.999
+
+
+def test_the_space_of_latents_holds_what_it_was_made_from() -> None:
     rng = np.random.default_rng(0)
-    proportions = rng.uniform(0.3, 1, (300, 3))
     size = int(np.prod(LATENT))
-    axes = rng.standard_normal((5, size)) / 10
-    told = rng.standard_normal((3, size)) / 10
-    x = rng.standard_normal((300, 5)) @ axes + proportions @ told + 0.5
-    made = LinearGenerator(3)
-    made.fit(2, x.reshape(-1, *LATENT), proportions)
-    count = 4000
-    noise = torch.randn(count, NOISE, generator=torch.Generator().manual_seed(0))
-    wish = torch.tensor([[0.5, 1.0, 0.4]]).float().expand(count, 3)
+    axes = rng.standard_normal((5, size)) / 100
+    x = (rng.standard_normal((300, 5)) @ axes + 0.1).astype(np.float16)
+    space = Space(5)
+    space.fit(x)
     with torch.no_grad():
-        drawn = made(noise, torch.full((count,), 2), wish).reshape(count, -1).numpy()
-    wanted = wish[0].numpy() @ told + 0.5
-    assert np.abs(drawn.mean(0) - wanted).mean() < 0.03
-    spread = np.sqrt((axes**2).sum(0))
-    np.testing.assert_allclose(drawn.std(0).mean(), spread.mean(), rtol=0.1)
+        again = space(torch.from_numpy(space.stored(x))).numpy()
+    assert np.abs(again - x).max() < 1e-3
+    other = rng.standard_normal((2, size)).astype(np.float32)
+    left = other - space(torch.from_numpy(space.stored(other))).detach().numpy()
+    assert np.abs(space.stored(left + space.mean.detach().numpy())).max() < 1e-2
+
+
+def test_codes_and_their_generator_go_into_the_bundle(tmp_path: Path) -> None:
+    base = recipe()
+    run = loop.fit(base, Run(tmp_path / "base"))
+    before = base.export(loop.averaged(base, run), run, tmp_path / "shape")
+    given: dict[str, Any] = {"base": str(before), "shapes": 3, "held_out": 2, "real": False}
+    given |= {"nodes": 64, "batch": 4, "steps": 2, "log_every": 1, "precision": "32-true"}
+    made = commands._recipe("shape-generator", given)
+    run = loop.fit(made, Run(tmp_path / "run"))
+    modules = loop.averaged(made, run)
+    opened = bundle.open_bundle(made.export(modules, run, tmp_path / "whole"))
+    assert set(opened.card.graphs) == {"decode", "field", "draw", "build", "code"}
+    assert set(opened.card.recipe) > {"generator"}
+    engine, coder = Engine(["cpu"]), modules["coder"]
+    assert isinstance(coder, Coder)
+    latent = grids.training(3, with_real=False)[:1].astype(np.float32)
+    kinds = shape_export.kinds(np.array([0]))
+    inputs = {"latent": latent, "kinds": kinds.numpy()}
+    code = engine.run(opened.graph("code"), inputs)["code"]
+    wish = {"kinds": kinds.numpy(), "proportions": latent[:, -3:]}
+    built = engine.run(opened.graph("build"), {"code": code, **wish})["latent"]
+    assert built.shape == latent.shape
+    assert np.array_equal(built[:, -3:], latent[:, -3:])
+    with torch.no_grad():
+        told = Code(coder)(torch.from_numpy(latent), kinds)
+        wanted = Build(coder)(told, kinds, torch.from_numpy(latent[:, -3:]))
+    np.testing.assert_allclose(built, wanted.numpy(), atol=2e-3)
+    noise = np.zeros((1, NOISE), np.float32)
+    assert engine.run(opened.graph("draw"), {"noise": noise, **wish})["code"].shape == (1, CODE)
+    again = shape_export.load_coder(opened.path).state_dict()
+    for key, value in coder.state_dict().items():
+        torch.testing.assert_close(again[key], value, atol=1e-3, rtol=1e-3)
+    with np.load(opened.file("directions.npz")) as held:
+        assert set(held) == set(FAMILIES)
+        assert held["chair"].shape == (len(DIRECTIONS), 1, CODE)

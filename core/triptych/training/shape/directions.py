@@ -1,7 +1,7 @@
-"""Named directions in the space of latents, found by regression on what is measured of shapes.
+"""Named directions in the space of codes, found by regression on what is measured of shapes.
 
-Within each category the latents (less what the proportions tell) are regressed on the measures
-below, all at once: the slope of a measure is how the mean latent changes where this measure grows
+Within each category the codes (less what the proportions tell) are regressed on the measures
+below, all at once: the slope of a measure is how the mean code changes where this measure grows
 by its own standard deviation and the others stay. After Shen et al. 2020 ("Interpreting the latent
 space of GANs for semantic face editing"), with continuous measures in place of two classes.
 """
@@ -46,14 +46,15 @@ def measured(shapes: Shapes, index: int) -> np.ndarray:
     return measures(surface, float((far[within] < 0).mean()) if within.any() else 0.0)
 
 
-def found(latents: np.ndarray, told: np.ndarray, proportions: np.ndarray) -> np.ndarray:
-    """Directions (K x latent) of one category from latents, N x K measures and N x 3 proportions.
+def found(codes: np.ndarray, told: np.ndarray, proportions: np.ndarray) -> np.ndarray:
+    """Directions (K x CODE) of one category from codes (N x CODE), measures (N x K) and
+    proportions (N x 3).
 
     A step of 1 is one standard deviation of the measure.
     """
-    x = latents.reshape(len(latents), -1).astype(np.float64)
+    x = codes.astype(np.float64)
     spread = np.maximum(told.std(0), 1e-9)
     known = np.concatenate([(told - told.mean(0)) / spread, proportions - proportions.mean(0)], 1)
     square = known.T @ known + _RIDGE * len(x) * np.eye(known.shape[1])
     slopes = np.linalg.solve(square, known.T @ (x - x.mean(0)))
-    return slopes[: told.shape[1]].reshape(-1, *latents.shape[1:]).astype(np.float32)
+    return np.asarray(slopes[: told.shape[1]], np.float32)

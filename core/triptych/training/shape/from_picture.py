@@ -1,4 +1,4 @@
-"""The recipe `shape-picture`: from one picture to the latent of the shape in it."""
+"""The recipe `shape-picture`: from one picture to the code of the shape in it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from triptych.shape.subject import SIDE
 from triptych.training import data, export
 from triptych.training.export import GraphExport
 from triptych.training.loop import LoopSettings, Recipe, Run
-from triptych.training.shape import glimpses, pictures, real, render, samples, shape_export
+from triptych.training.shape import glimpses, grids, pictures, real, render, samples, shape_export
+from triptych.training.shape.code_net import CODE, Build, Code, Coder
 from triptych.training.shape.glimpses import Glimpses
-from triptych.training.shape.latents import Space
 from triptych.training.shape.picture_net import UNKNOWN, PictureNet
+from triptych.training.shape.procedural import FAMILIES
 from triptych.training.shape.samples import ANYWHERE, CATEGORIES, NEAR
 from triptych.training.shape.shape_net import ShapeNet
 
@@ -38,8 +39,8 @@ _TOGETHER = 128  # pictures that are looked at at once
 class PictureSettings:
     """Settings of the recipe `shape-picture`."""
 
-    base: str = ""  # folder of the bundle whose latents are learned; empty: the one that ships
-    shapes: int = 8000  # procedural ones whose latents are known
+    base: str = ""  # folder of the bundle whose codes are learned; empty: the one that ships
+    shapes: int = 8000  # procedural ones whose codes are known
     real: bool = True  # the free meshes too
     splatted: int = 3000  # shapes of which quick pictures are made
     rendered: int = 102  # procedural shapes that Blender renders
@@ -48,7 +49,6 @@ class PictureSettings:
     held_out: int = 170  # procedural shapes that are never trained on
     held_out_rendered: int = 102  # of which Blender renders the first
     real_held_out: int = 60  # real ones that it renders
-    count: int = 256  # principal components that are told
     known: float = 0.35  # share of the examples whose category is given
     fields: int = 4  # examples of a step whose distances are compared
     points: int = 1024  # of each of these
@@ -57,12 +57,11 @@ class PictureSettings:
 
 
 class PictureRecipe(Recipe):
-    """Learn to tell a latent from a picture.
+    """Learn to tell a code from a picture.
 
-    Loss: the squared difference of the coordinates, those that vary most counting most; for some
-    of a step's examples the difference of the distances that the frozen decoder makes of the
-    latent from the true ones, as the autoencoder learned them; small, the category and the
-    proportions.
+    Loss: the squared difference of the codes; for some of a step's examples the difference of the
+    distances that the frozen networks make of the code from the true ones, as the autoencoder
+    learned them; small, the category and the proportions.
     """
 
     name = "shape-picture"
@@ -81,7 +80,8 @@ class PictureRecipe(Recipe):
         self.shapes = samples.training(s.shapes, s.real)
         self.net = shape_export.load_shape(self._base().path).to(device).eval()
         self.net.requires_grad_(False)
-        self.latents = shape_export.encoded(self.net, self.shapes)
+        self.coder = shape_export.load_coder(self._base().path).to(device).eval()
+        self.coder.requires_grad_(False)
         self.proportions = shape_export.proportions(self.shapes.size).astype(np.float32)
         numbers = glimpses.spread(self.shapes, s.shapes)[: s.splatted]
         parts = [glimpses.of_shapes(self.shapes, numbers)]
@@ -98,10 +98,22 @@ class PictureRecipe(Recipe):
             self.held_out.append(("procedural", held, glimpses.of_pictures(of_made, 1, 1)))
             if of_real is not None and real_held is not None:
                 self.held_out.append(("real", real_held, glimpses.of_pictures(of_real, 1, 1)))
-        space = Space(min(s.count, len(self.latents) - 1))
-        space.fit(self.latents)
+        self.codes = self._codes()
         self.steps = 0
-        return {"net": PictureNet(space).to(device)}
+        return {"net": PictureNet().to(device)}
+
+    @torch.no_grad()
+    def _codes(self) -> np.ndarray:
+        """The codes (N x CODE) of the training shapes; what is of no family is told by all."""
+        s, device = self.settings, next(self.coder.parameters()).device
+        latents = grids.training(s.shapes, s.real)
+        kinds, code = shape_export.kinds(self.shapes.category), Code(self.coder).to(device)
+        made = []
+        for start in range(0, len(latents), _TOGETHER):
+            rows = slice(start, start + _TOGETHER)
+            some = torch.from_numpy(latents[rows].astype(np.float32)).to(device)
+            made.append(code(some, kinds[rows].to(device)).cpu())
+        return torch.cat(made).numpy()
 
     def _base(self) -> bundle.Bundle:
         if self.settings.base:
@@ -133,8 +145,9 @@ class PictureRecipe(Recipe):
         parts = (
             glimpses.loosened(cuts),
             given,
-            self.latents[shape],
+            self.codes[shape],
             category,
+            shape_export.kinds(category).numpy(),
             np.log(self.proportions[shape].clip(0.01)),
             np.stack(places) if places else np.zeros((0, 1, 3), np.float32),
             np.stack(truths) if truths else np.zeros((0, 1), np.float32),
@@ -144,11 +157,10 @@ class PictureRecipe(Recipe):
     def loss(
         self, part: str, modules: Mapping[str, nn.Module], batch: Any, progress: float
     ) -> tuple[Tensor, dict[str, float]]:
-        picture, given, latent, category, sides, places, truth = batch
+        picture, given, wanted, category, kinds, sides, places, truth = batch
         net: Any = modules["net"]
         made, scores, told = net.told(net.features(picture), given)
-        space = net.space
-        apart = ((made - space.coordinates(latent)) ** 2).mean()
+        apart = ((made - wanted) ** 2).mean()
         kind = F.cross_entropy(scores, category)
         ratio = F.smooth_l1_loss(told, sides)
         total = apart + 0.02 * kind + 0.1 * ratio
@@ -158,8 +170,9 @@ class PictureRecipe(Recipe):
             "sides": float(ratio.detach()),
         }
         if len(places):
-            planes = self.net.decoder(space(made[: len(places)]))
-            field = field_loss(self.net.head(planes, places), truth)
+            some = slice(len(places))
+            latents = Build(self.coder)(made[some], kinds[some], sides[some].exp())
+            field = field_loss(self.net(latents, places), truth)
             total = total + field
             figures["field"] = float(field.detach())
         if self.steps % _EVERY == 0:
@@ -174,23 +187,22 @@ class PictureRecipe(Recipe):
         net.eval()
         told: dict[str, float] = {}
         for name, shapes, held in self.held_out:
-            iou, right = measured(net, self.net, shapes, held, _LOOKED_AT)
+            iou, right = measured(net, self.net, self.coder, shapes, held, _LOOKED_AT)
             told |= {f"{name} iou": iou, f"{name} category": right}
         net.train(learning)
         return told
 
     @torch.no_grad()
     def _refit(self, net: Any) -> None:
-        """Solve the last layer for the latents as they are now, by ridge regression.
+        """Solve the last layer for the codes as they are now, by ridge regression.
 
         So a network that learned to see serves another autoencoder without more training.
         """
-        net.space.fit(self.latents)
-        targets = net.space.coordinates(torch.from_numpy(self.latents)).double()
+        targets = torch.from_numpy(self.codes).double()
         category = torch.from_numpy(self.shapes.category.astype(np.int64))
         size = net.place.in_features + 1
         square = torch.zeros(size, size).double()
-        mixed = torch.zeros(size, len(net.space.axes)).double()
+        mixed = torch.zeros(size, CODE).double()
         for start in range(0, len(self.glimpses), _TOGETHER):
             rows = slice(start, start + _TOGETHER)
             seen = net.features(torch.from_numpy(glimpses.loosened(self.glimpses.cuts[rows])))
@@ -213,7 +225,7 @@ class PictureRecipe(Recipe):
         for _, _, held in self.held_out:
             chosen = np.linspace(0, len(held) - 1, _SHOWN).astype(int)
             shown = [held.picture(index) for index in chosen]
-            latents, _, _ = _all_told(net, np.stack(shown))
+            latents, _ = _all_told(net, self.coder, np.stack(shown))
             rows.append([_pale(cut) for cut in shown])
             rows.append(
                 [
@@ -232,7 +244,7 @@ class PictureRecipe(Recipe):
             self._refit(net)
         metrics = [m for m in base.card.metrics if not str(m["name"]).startswith(_FIGURE)]
         for name, shapes, held in self.held_out:
-            iou, right = measured(net, self.net, shapes, held, len(held))
+            iou, right = measured(net, self.net, self.coder, shapes, held, len(held))
             metrics.append(
                 {"name": f"{_FIGURE}, held-out {name} shapes", "iou": iou, "category": right}
             )
@@ -250,7 +262,7 @@ _FIGURE = "from a rendering"
 
 
 def graph(net: nn.Module) -> GraphExport:
-    """The graph from a cut-out and a category to a latent."""
+    """The graph from a cut-out and a category to a code."""
     rng = torch.Generator().manual_seed(0)
 
     def seen(category: int) -> dict[str, Tensor]:
@@ -260,7 +272,7 @@ def graph(net: nn.Module) -> GraphExport:
     return GraphExport(
         net,
         seen(0),
-        ["latent", "scores", "proportions", "features"],
+        ["code", "scores", "proportions", "features"],
         {},
         [seen(UNKNOWN), seen(len(CATEGORIES) - 1)],
         {"picture": (-1.0, 1.0), "category": (0, UNKNOWN), "proportions": (0.0, 1.0)},
@@ -277,25 +289,33 @@ def field_loss(made: Tensor, truth: Tensor) -> Tensor:
 
 @torch.no_grad()
 def measured(
-    net: nn.Module, shape_net: ShapeNet, shapes: samples.Shapes, held: Glimpses, count: int
+    net: nn.Module,
+    shape_net: ShapeNet,
+    coder: Coder,
+    shapes: samples.Shapes,
+    held: Glimpses,
+    count: int,
 ) -> tuple[float, float]:
     """Mean intersection over union at the stored points, and the share of right categories."""
     chosen = np.unique(np.linspace(0, len(held) - 1, count).astype(int))
-    latents, scores, _ = _all_told(net, np.stack([held.picture(index) for index in chosen]))
+    cuts = np.stack([held.picture(index) for index in chosen])
+    latents, scores = _all_told(net, coder, cuts)
     ious = []
     for latent, number in zip(latents, held.shape[chosen], strict=True):
         places, truth = shapes.points(int(number), slice(0, NEAR + ANYWHERE, 4))
-        field = shape_net.head(shape_net.decoder(latent[None]), torch.from_numpy(places)[None])
+        field = shape_net(latent[None], torch.from_numpy(places)[None])
         a, b = truth < 0, field[0].numpy() < 0
         ious.append((a & b).sum() / max((a | b).sum(), 1))
     right = scores.argmax(1).numpy() == shapes.category[held.shape[chosen]]
     return float(np.mean(ious)), float(right.mean())
 
 
-def _all_told(net: nn.Module, cuts: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
+def _all_told(net: nn.Module, coder: Coder, cuts: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Latents and scores of the categories, as the task makes them of pictures."""
     unknown = torch.full((len(cuts),), UNKNOWN)
-    latents, scores, sides, _ = net(torch.from_numpy(cuts), unknown)
-    return latents, scores, sides
+    codes, scores, sides, _ = net(torch.from_numpy(cuts), unknown)
+    seen = scores[:, : len(FAMILIES)].argmax(1).numpy()
+    return Build(coder)(codes, shape_export.kinds(seen), sides), scores
 
 
 def _moved(cut: np.ndarray, rng: np.random.Generator) -> np.ndarray:

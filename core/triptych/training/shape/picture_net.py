@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from triptych.training.shape.latents import Space
+from triptych.training.shape.code_net import CODE
 from triptych.training.shape.samples import CATEGORIES
 from triptych.training.shape.shape_net import Residual
 
@@ -16,27 +16,27 @@ _KIND = 32  # numbers that stand for a category
 
 
 class PictureNet(nn.Module):
-    """Cut-outs (B x 3 x 64 x 64) and categories (B; UNKNOWN: to be seen) to latents.
+    """Cut-outs (B x 3 x 64 x 64) and categories (B; UNKNOWN: to be seen) to codes.
 
-    Convolutions of stride two see the picture, dense layers turn what they found into coordinates
-    in `space`, into the category and into the proportions: there is no place in the picture that a
-    place in the latent belongs to, since the camera may stand anywhere.
+    Convolutions of stride two see the picture, dense layers turn what they found into the
+    code, the category and the proportions: there is no place in the picture that a place in the
+    latent belongs to, since the camera may stand anywhere.
     """
 
-    def __init__(self, space: Space, width: int = 24, features: int = 512) -> None:
+    def __init__(self, width: int = 24, features: int = 512) -> None:
         super().__init__()
         w = width
         self.see = nn.Sequential(
             nn.Conv2d(3, w, 5, stride=2, padding=2),  # 32
             nn.SiLU(),
             nn.Conv2d(w, 2 * w, 3, stride=2, padding=1),  # 16
-            Residual(2 * w),
+            Residual(2 * w, nn.Conv2d),
             nn.SiLU(),
             nn.Conv2d(2 * w, 4 * w, 3, stride=2, padding=1),  # 8
-            Residual(4 * w),
+            Residual(4 * w, nn.Conv2d),
             nn.SiLU(),
             nn.Conv2d(4 * w, 6 * w, 3, stride=2, padding=1),  # 4
-            Residual(6 * w),
+            Residual(6 * w, nn.Conv2d),
             nn.SiLU(),
             nn.Flatten(),
         )
@@ -44,30 +44,29 @@ class PictureNet(nn.Module):
         self.kind = nn.Embedding(len(CATEGORIES) + 1, _KIND)
         self.think = nn.Linear(features + _KIND, features)
         self.drop = nn.Dropout(0.1)
-        self.place = nn.Linear(features, len(space.axes))
+        self.place = nn.Linear(features, CODE)
         self.category = nn.Linear(features, len(CATEGORIES))
         self.sides = nn.Linear(features, 3)
-        self.space = space
 
     def features(self, picture: Tensor) -> Tensor:
         """What the picture shows, as numbers (B x 512); the category is not among the inputs."""
         return F.silu(self.gather(self.see(picture)))
 
     def thought(self, seen: Tensor, category: Tensor) -> Tensor:
-        """Features and categories to what the coordinates are read from (B x 512)."""
+        """Features and categories to what the code is read from (B x 512)."""
         both = torch.cat([seen, self.kind(category)], 1)
         return self.drop(seen + F.silu(self.think(both)))
 
     def told(self, seen: Tensor, category: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Features to coordinates in the space, scores of the categories (B x 18), logarithms of
-        the proportions (B x 3)."""
+        """Features to the code, scores of the categories (B x 18), logarithms of the proportions
+        (B x 3)."""
         seen = self.drop(seen)
         return self.place(self.thought(seen, category)), self.category(seen), self.sides(seen)
 
     def forward(self, picture: Tensor, category: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Latent (B x 24 x 8 x 8), scores of the categories, proportions (the longest is 1), and
-        the features."""
+        """Code (B x CODE), scores of the categories, proportions (the longest is 1), and the
+        features."""
         features = self.features(picture)
-        coordinates, scores, sides = self.told(features, category)
+        code, scores, sides = self.told(features, category)
         sides = (sides - sides.amax(1, keepdim=True)).exp()
-        return self.space(coordinates), scores, sides, features
+        return code, scores, sides, features

@@ -15,15 +15,12 @@ from scipy.spatial import cKDTree
 from torch import Tensor, nn
 
 from triptych import bundle
-from triptych.shape.model import DIRECTIONS
 from triptych.training import data, export
 from triptych.training.loop import LoopSettings, Recipe, Run
-from triptych.training.muon import MuonAdam
-from triptych.training.shape import real, render, samples, shape_export
-from triptych.training.shape.latents import NOISE, LinearGenerator
-from triptych.training.shape.procedural import FAMILIES
-from triptych.training.shape.samples import ANYWHERE, NEAR, POINTS, THIN
-from triptych.training.shape.shape_net import LATENT, RESOLUTION, ShapeNet
+from triptych.training.shape import grids, real, render, samples, shape_export
+from triptych.training.shape.latents import Space
+from triptych.training.shape.samples import ANYWHERE, NEAR, POINTS, THIN, TRUNCATION
+from triptych.training.shape.shape_net import FINE, LATENT, NODES, REACH, ShapeNet
 
 _LOOKED_AT = 16  # held-out shapes behind the figures
 _SHOWN = 8  # held-out shapes of a kind in the sheet
@@ -39,27 +36,28 @@ class ShapeSettings:
     held_out: int = 170  # procedural ones that are never trained on
     real: bool = True  # the free meshes too
     real_share: float = 0.25  # of the examples that are real shapes, where there are any
-    rate: float = 1.2e-3  # of the convolutions
-    width: int = 24
-    points: int = 4096  # of a shape in a step
-    kl: float = 1e-3  # weight of the divergence from the standard normal
+    rate: float = 3e-3
+    width: int = 16
+    points: int = 2048  # of a shape in a step
+    count: int = 256  # principal components of the latents
+    projected: float = 0.35  # share of the examples whose latent has only these
     thin: float = 4.0  # more weight of what lies around thin parts
     start: str = ""  # folder of a bundle of shapes to start from; empty: random weights
 
 
 class ShapeRecipe(Recipe):
-    """Learn to encode surfaces and to tell the truncated distance anywhere.
+    """Learn to tell the truncated distance anywhere from distances at the nodes of a coarse grid.
 
     Loss: the absolute difference of the distances (beyond the truncation only what is on the wrong
-    side of it), more around thin parts and where the sign is wrong; the divergence of the latents
-    (Kingma & Welling 2014), small.
+    side of it), more around thin parts and where the sign is wrong. Some latents are projected onto
+    the principal components of all, so that what is drawn there is decoded as sharply.
     """
 
     name = "shape"
 
     def __init__(self, settings: ShapeSettings | None = None) -> None:
         self.settings = settings or ShapeSettings()
-        self.loop = LoopSettings(steps=30000, batch=4, warmup=100, ema=0.998, clip=1.0)
+        self.loop = LoopSettings(steps=30000, batch=4, warmup=50, ema=0.998, clip=1.0)
 
     def sources(self) -> list[data.Source]:
         return real.sources(data.data_root()) if self.settings.real else []
@@ -67,38 +65,45 @@ class ShapeRecipe(Recipe):
     def setup(self, device: torch.device) -> dict[str, nn.Module]:
         s = self.settings
         self.shapes = samples.training(s.shapes, s.real)
+        self.latents = grids.training(s.shapes, s.real)
         self.held_out, self.real_held_out = samples.held_out(s.held_out, s.real)
+        self.held_latents, self.real_held_latents = grids.held_out(s.held_out, s.real)
+        self.space = Space(min(s.count, len(self.latents) - 1))
+        self.space.fit(self.latents)
         self.steps = 0
-        net = shape_export.load_shape(Path(s.start)) if s.start else ShapeNet(s.width)
-        # Channels last are a sixth faster on a CPU; PyTorch's types do not know this keyword.
-        return {"net": net.to(device=device, memory_format=torch.channels_last)}  # type: ignore[call-overload]
+        net = shape_export.load_shape(Path(s.start)) if s.start else ShapeNet(TRUNCATION, s.width)
+        # Channels last are a tenth faster on a CPU; PyTorch's types do not know this keyword.
+        return {"net": net.to(device=device, memory_format=torch.channels_last_3d)}  # type: ignore[call-overload]
 
     def optimizers(self, modules: Mapping[str, nn.Module]) -> dict[str, torch.optim.Optimizer]:
-        weights = list(modules["net"].parameters())
-        dense = [p for p in weights if p.ndim == 4 and p.shape[2] == 3]
-        others = [p for p in weights if not (p.ndim == 4 and p.shape[2] == 3)]
-        groups = [
-            {"params": dense, "lr": self.settings.rate, "muon": True},
-            {"params": others, "lr": self.settings.rate / 3},
-        ]
-        return {"net": MuonAdam(groups, betas=(0.9, 0.99))}
+        weights = modules["net"].parameters()
+        rate = self.settings.rate
+        return {"net": torch.optim.AdamW(weights, rate, betas=(0.9, 0.99), weight_decay=0.01)}
 
     def batch(self, indices: range, device: torch.device) -> Any:
         s = self.settings
-        surfaces, points, truths, thin = [], [], [], []
+        latents, points, truths, thin = [], [], [], []
         for index in indices:
             rng = np.random.default_rng((self.loop.seed, index))
             one = self._drawn(rng)
             chosen = rng.choice(POINTS, s.points, replace=False)
             chosen.sort()  # read in the order in which they lie
             places, truth = self.shapes.points(one, chosen)
-            surface, places = _mirrored(self.shapes.surface(one), places, rng.random() < 0.5)
-            surfaces.append(surface)
+            latent = self.latents[one].astype(np.float32)
+            if rng.random() < s.projected:
+                latent[:-3] = self._projected(latent)[:-3]
+            latent, places = _mirrored(latent, places, rng.random() < 0.5)
+            latents.append(latent)
             points.append(places)
             truths.append(truth)
             thin.append((chosen >= NEAR + ANYWHERE).astype(np.float32))
-        parts = (surfaces, points, truths, thin)
+        parts = (latents, points, truths, thin)
         return tuple(torch.from_numpy(np.stack(part)).to(device) for part in parts)
+
+    @torch.no_grad()
+    def _projected(self, latent: np.ndarray) -> np.ndarray:
+        made: np.ndarray = self.space(self.space.coordinates(torch.from_numpy(latent[None])))
+        return np.asarray(made[0])
 
     def _drawn(self, rng: np.random.Generator) -> int:
         count = self.settings.shapes
@@ -110,20 +115,14 @@ class ShapeRecipe(Recipe):
     def loss(
         self, part: str, modules: Mapping[str, nn.Module], batch: Any, progress: float
     ) -> tuple[Tensor, dict[str, float]]:
-        surface, points, truth, thin = batch
-        made, mean, spread = modules["net"](surface, points)
+        latent, points, truth, thin = batch
+        made = modules["net"](latent, points)
         beyond = (truth.abs() > 0.99) & (made * truth > 1)
         apart = torch.where(beyond, 0.0, (made - truth).abs())
         wrong = (made.detach() * truth < 0).float()
         weight = 1 + self.settings.thin * thin + wrong
-        plain = (weight * apart).sum() / weight.sum()
-        divergence = 0.5 * (mean**2 + spread.exp() - 1 - spread).mean()
-        total = plain + self.settings.kl * divergence
-        figures = {
-            "plain": float(plain.detach()),
-            "kl": float(divergence.detach()),
-            "scale": float(mean.detach().std()),
-        }
+        total = (weight * apart).sum() / weight.sum()
+        figures = {"plain": float(total.detach())}
         if self.steps % _EVERY == 0:
             figures |= self._figures(modules["net"])
         self.steps += 1
@@ -135,9 +134,10 @@ class ShapeRecipe(Recipe):
         learning = net.training
         net.eval()
         try:
-            told = measured(net, self.held_out, _LOOKED_AT)
-            if self.real_held_out is not None:
-                of_real = measured(net, self.real_held_out, _LOOKED_AT)
+            told = measured(net, self.held_out, self.held_latents, _LOOKED_AT)
+            if self.real_held_out is not None and self.real_held_latents is not None:
+                latents = self.real_held_latents
+                of_real = measured(net, self.real_held_out, latents, _LOOKED_AT)
                 told |= {f"real {key}": value for key, value in of_real.items()}
         finally:
             net.train(learning)
@@ -146,14 +146,18 @@ class ShapeRecipe(Recipe):
     @torch.no_grad()
     def sample(self, modules: Mapping[str, nn.Module]) -> Image.Image | None:
         net: Any = modules["net"]
-        kinds = [self.held_out, self.real_held_out]
+        kinds = [
+            (self.held_out, self.held_latents),
+            (self.real_held_out, self.real_held_latents),
+        ]
         rows: list[list[render.Distance]] = []
-        for held in kinds:
-            if held is None:
+        for held, latents in kinds:
+            if held is None or latents is None:
                 continue
-            places = np.linspace(0, len(held) - 1, _SHOWN).astype(int)
+            places = np.unique(np.linspace(0, len(held) - 1, _SHOWN).astype(int))
             rows.append([self._truth(held, int(index)) for index in places])
-            rows.append([_rebuilt(net, held, int(index)) for index in places])
+            coded = torch.from_numpy(latents[places].astype(np.float32))
+            rows.append([shape_export.distance(net, one[None]) for one in coded])
         return render.sheet(rows, 96)
 
     def _truth(self, held: samples.Shapes, index: int) -> render.Distance:
@@ -163,17 +167,11 @@ class ShapeRecipe(Recipe):
 
     def export(self, modules: Mapping[str, nn.Module], run: Run, folder: Path) -> Path:
         net: Any = modules["net"].cpu().float().eval()
-        latents = shape_export.encoded(net, self.shapes)
-        generator = LinearGenerator(len(FAMILIES))
-        for category in range(len(FAMILIES)):
-            own = self.shapes.category == category
-            if own.any():
-                sizes = shape_export.proportions(self.shapes.size[own])
-                generator.fit(category, latents[own], sizes)
-        files = {"directions.npz": shape_export.directions(latents, self.shapes)}
-        metrics = [_metric("procedural", measured(net, self.held_out, len(self.held_out)))]
-        if self.real_held_out is not None:
-            told = measured(net, self.real_held_out, len(self.real_held_out))
+        told = measured(net, self.held_out, self.held_latents, len(self.held_out))
+        metrics = [_metric("procedural", told)]
+        if self.real_held_out is not None and self.real_held_latents is not None:
+            latents = self.real_held_latents
+            told = measured(net, self.real_held_out, latents, len(latents))
             metrics.append(_metric("real", told))
         card = bundle.Card(
             name=self.settings.name,
@@ -190,16 +188,15 @@ class ShapeRecipe(Recipe):
             metrics=metrics,
             extra={
                 "categories": shape_export.categories(self.shapes),
-                "resolution": RESOLUTION,
+                "resolution": FINE,
                 "latent": list(LATENT),
-                "noise": NOISE,
-                "truncation": samples.TRUNCATION,
+                "nodes": NODES,
+                "reach": REACH,
+                "truncation": TRUNCATION,
                 "width": self.settings.width,
-                "directions": [one.name for one in DIRECTIONS],
             },
         )
-        graphs = {**shape_export.graphs(net), "generate": shape_export.generate(generator)}
-        return export.write_bundle(folder, card, graphs, files)
+        return export.write_bundle(folder, card, shape_export.graphs(net), {})
 
     def _made_here(self) -> dict[str, object]:
         return {
@@ -213,7 +210,9 @@ class ShapeRecipe(Recipe):
 
 
 @torch.no_grad()
-def measured(net: nn.Module, shapes: samples.Shapes, count: int) -> dict[str, float]:
+def measured(
+    net: nn.Module, shapes: samples.Shapes, latents: np.ndarray, count: int
+) -> dict[str, float]:
     """Means over `count` of the shapes, spread over all of them.
 
     `iou` is the intersection over union of what is inside, over the points anywhere and near;
@@ -222,9 +221,9 @@ def measured(net: nn.Module, shapes: samples.Shapes, count: int) -> dict[str, fl
     device = next(net.parameters()).device
     ious, kept = [], []
     for index in np.unique(np.linspace(0, len(shapes) - 1, count).astype(int)):
-        surface = torch.from_numpy(shapes.surface(int(index)))[None].to(device)
+        latent = torch.from_numpy(latents[index].astype(np.float32))[None].to(device)
         places, truth = shapes.points(int(index), slice(None))
-        made = net(surface, torch.from_numpy(places)[None].to(device))[0][0].cpu().numpy()
+        made = net(latent, torch.from_numpy(places)[None].to(device))[0].cpu().numpy()
         a, b = truth < 0, made < 0
         even = slice(0, NEAR + ANYWHERE)
         ious.append((a & b)[even].sum() / max((a | b)[even].sum(), 1))
@@ -239,20 +238,14 @@ def _metric(kind: str, told: Mapping[str, float]) -> dict[str, Any]:
 
 
 def _mirrored(
-    surface: np.ndarray, points: np.ndarray, chosen: bool
+    latent: np.ndarray, points: np.ndarray, chosen: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """The shape, left and right exchanged where it is chosen."""
     if chosen:
-        surface, points = surface.copy(), points.copy()
-        surface[:, [0, 3]] *= -1
+        far = latent[:-3].reshape(NODES, -1)[::-1].reshape(-1)
+        latent, points = np.concatenate([far, latent[-3:]]), points.copy()
         points[:, 0] *= -1
-    return surface, points
-
-
-def _rebuilt(net: Any, shapes: samples.Shapes, index: int) -> render.Distance:
-    device = next(net.parameters()).device
-    mean = net.encoder(torch.from_numpy(shapes.surface(index))[None].to(device))[0]
-    return shape_export.distance(net, mean)
+    return latent, points
 
 
 def _cloud(shapes: samples.Shapes, index: int) -> render.Distance:

@@ -1,8 +1,7 @@
-"""The bundle of the shape model: decode, field, encode, generate, and latents to start from."""
+"""What the bundle of shapes is made of: its graphs, categories and named directions."""
 
 from __future__ import annotations
 
-import hashlib
 import io
 from pathlib import Path
 from typing import Any
@@ -12,48 +11,36 @@ import torch
 from torch import Tensor, nn
 
 from triptych import bundle
-from triptych.files import write_whole
 from triptych.shape.model import DIRECTIONS
-from triptych.training import data
 from triptych.training.export import GraphExport, weights
 from triptych.training.shape import directions as named
-from triptych.training.shape.latents import NOISE
+from triptych.training.shape.code_net import CODE, NOISE, Coder
+from triptych.training.shape.latents import Space
 from triptych.training.shape.procedural import FAMILIES
 from triptych.training.shape.render import Distance
-from triptych.training.shape.samples import SURFACE, TRUNCATION, Shapes
-from triptych.training.shape.shape_net import AXES, FEATURES, LATENT, RESOLUTION, ShapeNet
+from triptych.training.shape.samples import TRUNCATION, Shapes
+from triptych.training.shape.shape_net import CHANNELS, FINE, LATENT, REACH, ShapeNet
 
 _TOGETHER = 16  # shapes that are encoded at once
 
 
-class Encode(nn.Module):
-    """Surface points with normals (1 x 4096 x 6) to the latent's mean."""
-
-    def __init__(self, net: ShapeNet) -> None:
-        super().__init__()
-        self.encoder = net.encoder
-
-    def forward(self, points: Tensor) -> Tensor:
-        return self.encoder(points)[0]
-
-
 class Field(nn.Module):
-    """Planes (3 x 16 x 128 x 128) and points (N x 3) to distances in the cube, cut at 0.1."""
+    """A decoded grid and points (N x 3) to distances in the cube, cut at 0.1."""
 
     def __init__(self, net: ShapeNet) -> None:
         super().__init__()
         self.head = net.head
 
-    def forward(self, planes: Tensor, points: Tensor) -> Tensor:
-        return (self.head(planes, points[None])[0] * TRUNCATION).clamp(-TRUNCATION, TRUNCATION)
+    def forward(self, grid: Tensor, points: Tensor) -> Tensor:
+        return (self.head(grid, points[None])[0] * TRUNCATION).clamp(-TRUNCATION, TRUNCATION)
 
 
 def load_shape(folder: Path) -> ShapeNet:
     """The autoencoder in a bundle of shapes."""
     found = bundle.open_bundle(folder)
-    net = ShapeNet(int(found.card.extra["width"]))
+    net = ShapeNet(TRUNCATION, int(found.card.extra["width"]))
     stored: dict[str, Tensor] = {}
-    for graph, prefix in (("encode", ""), ("decode", "decoder."), ("field", "")):
+    for graph, prefix in (("decode", "decoder."), ("field", "")):
         named = weights(found.graph(graph))
         stored |= {prefix + name: value for name, value in named.items()}
     own = net.state_dict()
@@ -61,38 +48,25 @@ def load_shape(folder: Path) -> ShapeNet:
     return net
 
 
-@torch.no_grad()
-def encoded(net: ShapeNet, shapes: Shapes) -> np.ndarray:
-    """The latents' means (N x 24 x 8 x 8, float32) of stored shapes, kept in the cache.
-
-    They are rounded to half precision, and so are the weights that they are kept for: those of a
-    bundle and of the run that it was made from are the same.
-    """
-    state = b"".join(w.half().cpu().numpy().tobytes() for w in net.encoder.state_dict().values())
-    told = state + shapes.size.tobytes() + shapes.category.tobytes()
-    place = data.cache_folder() / "shapes" / f"latents-{hashlib.sha256(told).hexdigest()[:12]}.npy"
-    if not place.is_file():
-        device = next(net.parameters()).device
-        made = []
-        for start in range(0, len(shapes), _TOGETHER):
-            stop = min(start + _TOGETHER, len(shapes))
-            surfaces = np.stack([shapes.surface(index) for index in range(start, stop)])
-            mean, _ = net.encoder(torch.from_numpy(surfaces).to(device))
-            made.append(mean.cpu().numpy().astype(np.float16))
-        place.parent.mkdir(parents=True, exist_ok=True)
-        stream = io.BytesIO()
-        np.save(stream, np.concatenate(made))
-        write_whole(place, stream.getvalue())
-    return np.asarray(np.load(place), np.float32)
+def load_coder(folder: Path) -> Coder:
+    """The coder in a bundle of shapes."""
+    found = bundle.open_bundle(folder)
+    build, code = (weights(found.graph(name)) for name in ("build", "code"))
+    count = len(build["coder.space.axes"])
+    coder = Coder(len(FAMILIES), Space(count), int(found.card.extra["seen"]))
+    both = code | build
+    own = coder.state_dict()
+    coder.load_state_dict({name: both[f"coder.{name}"].reshape(own[name].shape) for name in own})
+    return coder
 
 
 def distance(net: ShapeNet, latent: Tensor) -> Distance:
-    """The field of a latent (1 x 24 x 8 x 8) as a function of points in the cube."""
+    """The field of a latent (1 x LATENT) as a function of points in the cube."""
     device = next(net.parameters()).device
-    planes, field = net.decoder(latent.to(device)), Field(net)
+    grid, field = net.decoder(latent.to(device)), Field(net)
 
     def told(points: np.ndarray) -> np.ndarray:
-        made: np.ndarray = field(planes, torch.from_numpy(points).to(device)).cpu().numpy()
+        made: np.ndarray = field(grid, torch.from_numpy(points).to(device)).cpu().numpy()
         far = np.linalg.norm(np.maximum(np.abs(points) - 1, 0), axis=1)
         return np.maximum(made, far).astype(np.float32)
 
@@ -104,8 +78,16 @@ def proportions(size: np.ndarray) -> np.ndarray:
     return size / size.max(1, keepdims=True)
 
 
+def kinds(category: np.ndarray) -> Tensor:
+    """Numbers of categories (N) as shares of the families (N x K); what is of none is of all."""
+    count = len(FAMILIES)
+    of_none = np.full((1, count), 1 / count, np.float32)
+    rows = np.concatenate([np.eye(count, dtype=np.float32), of_none])
+    return torch.from_numpy(rows[np.minimum(category, count)])
+
+
 def categories(shapes: Shapes) -> list[dict[str, Any]]:
-    """What the card says of each family: its sizes in metres (mean, 5th, 95th percentile).
+    """What the card says of each family: its sizes in metres (usual, 5th, 95th percentile).
 
     The last category, of all else, is learned for variety and offered to no one.
     """
@@ -118,7 +100,7 @@ def categories(shapes: Shapes) -> list[dict[str, Any]]:
             {
                 "name": name,
                 "label": name.capitalize(),
-                "size": _rounded(sizes.mean(0)),
+                "size": _rounded(_usual(sizes)),
                 "low": _rounded(np.percentile(sizes, 5, 0)),
                 "high": _rounded(np.percentile(sizes, 95, 0)),
             }
@@ -126,19 +108,30 @@ def categories(shapes: Shapes) -> list[dict[str, Any]]:
     return told
 
 
-def directions(latents: np.ndarray, shapes: Shapes) -> bytes:
-    """`directions.npz`: for each family its directions (K x 24 x 8 x 8, float16)."""
+def directions(codes: np.ndarray, shapes: Shapes, rows: np.ndarray) -> bytes:
+    """`directions.npz`: for each family its directions (K x 1 x CODE, float16).
+
+    `codes` (N x CODE) are those of the shapes in `rows` (N).
+    """
     held: dict[str, Any] = {}
     for category, name in enumerate(FAMILIES):
-        own = np.flatnonzero(shapes.category == category)
-        steps = np.zeros((len(DIRECTIONS), *LATENT), np.float32)
+        own = np.flatnonzero(shapes.category[rows] == category)
+        steps = np.zeros((len(DIRECTIONS), codes.shape[1]), np.float32)
         if len(own):
-            told = np.stack([named.measured(shapes, int(index)) for index in own])
-            steps = named.found(latents[own], told, proportions(shapes.size[own]))
-        held[name] = steps.astype(np.float16)
+            told = np.stack([named.measured(shapes, int(index)) for index in rows[own]])
+            steps = named.found(codes[own], told, proportions(shapes.size[rows[own]]))
+        held[name] = steps[:, None].astype(np.float16)
     stream = io.BytesIO()
     np.savez_compressed(stream, **held)
     return stream.getvalue()
+
+
+def _usual(sizes: np.ndarray) -> np.ndarray:
+    """The size (3) of N x 3 around which there are most: a mean may be that of no such thing."""
+    places = np.log(np.maximum(sizes, 1e-3))
+    far = ((places[:, None] - places) ** 2).sum(2)
+    near = np.partition(far, len(far) // 10, 1)[:, len(far) // 10]
+    return np.asarray(sizes[near.argmin()])
 
 
 def _rounded(values: np.ndarray) -> list[float]:
@@ -146,54 +139,57 @@ def _rounded(values: np.ndarray) -> list[float]:
 
 
 def graphs(net: ShapeNet) -> dict[str, GraphExport]:
-    """The three graphs of the autoencoder; their weights can be read again (`load_shape`)."""
+    """The graphs of the autoencoder; their weights can be read again (`load_shape`)."""
     rng = torch.Generator().manual_seed(0)
 
     def latent() -> dict[str, Tensor]:
         return {"latent": torch.randn(1, *LATENT, generator=rng)}
 
     def query(count: int) -> dict[str, Tensor]:
-        planes = torch.randn(len(AXES), FEATURES, RESOLUTION, RESOLUTION, generator=rng)
-        return {"planes": planes, "points": torch.rand(count, 3, generator=rng) * 2 - 1}
-
-    def surface() -> dict[str, Tensor]:
-        return {"points": torch.rand(1, SURFACE, 6, generator=rng) * 2 - 1}
+        grid = torch.randn(1, CHANNELS, FINE, FINE, FINE, generator=rng)
+        return {"grid": grid, "points": torch.rand(count, 3, generator=rng) * 2 - 1}
 
     places = {0: "count"}
     return {
         "decode": GraphExport(
-            net.decoder, latent(), ["planes"], {}, [latent(), latent()], named=True
+            net.decoder, latent(), ["grid"], {}, [latent(), latent()], named=True
         ),
         "field": GraphExport(
             Field(net),
             query(1000),
             ["distance"],
             {"points": places, "distance": places},
-            [query(1), query(5000)],
+            [query(1), query(300), query(5000)],
             {"points": (-1.0, 1.0), "distance": (-TRUNCATION, TRUNCATION)},
             named=True,
         ),
-        "encode": GraphExport(Encode(net), surface(), ["latent"], {}, [surface()], named=True),
     }
 
 
-def generate(generator: nn.Module) -> GraphExport:
-    """The graph from noise, category and proportions to a latent."""
+def code_graphs(build: nn.Module, code: nn.Module, draw: nn.Module) -> dict[str, GraphExport]:
+    """The graphs between noise, codes and latents."""
     rng = torch.Generator().manual_seed(0)
 
-    def wish(category: int) -> dict[str, Tensor]:
-        return {
-            "noise": torch.randn(1, NOISE, generator=rng),
-            "category": torch.tensor([category]),
-            "proportions": torch.rand(1, 3, generator=rng),
-        }
+    def wish(category: int, **given: Tensor) -> dict[str, Tensor]:
+        kinds = torch.eye(len(FAMILIES))[category : category + 1]
+        return {**given, "kinds": kinds, "proportions": torch.rand(1, 3, generator=rng)}
+
+    def drawn(category: int) -> dict[str, Tensor]:
+        return wish(category, noise=torch.randn(1, NOISE, generator=rng))
+
+    def built(category: int) -> dict[str, Tensor]:
+        return wish(category, code=torch.randn(1, CODE, generator=rng))
+
+    def read(category: int) -> dict[str, Tensor]:
+        latent = REACH * (2 * torch.rand(1, *LATENT, generator=rng) - 1)
+        return {"latent": latent, "kinds": wish(category)["kinds"]}
 
     last = len(FAMILIES) - 1
-    return GraphExport(
-        generator,
-        wish(0),
-        ["latent"],
-        {},
-        [wish(1), wish(last)],
-        {"category": (0, last), "proportions": (0.0, 1.0)},
-    )
+    within = {"kinds": (0.0, 1.0), "proportions": (0.0, 1.0)}
+    return {
+        "draw": GraphExport(draw, drawn(0), ["code"], {}, [drawn(1), drawn(last)], within),
+        "build": GraphExport(
+            build, built(0), ["latent"], {}, [built(1), built(last)], within, named=True
+        ),
+        "code": GraphExport(code, read(0), ["code"], {}, [read(1), read(last)], named=True),
+    }
