@@ -112,6 +112,7 @@ def test_the_models_that_ship_play_along(session: Start, user: Path):
     made = session()
     made.set("mode", "accompany")
     made.do(made.bridge.play)
+    made.wait_for(lambda: made.bridge.stage.playing)  # the player's thread says so
     end = time.monotonic() + 60
     while len(made.begun) < 6 and time.monotonic() < end:
         made.play_phrase(TUNE)
