@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -78,10 +79,18 @@ class Window:
         """Click a thumbnail of the dialog."""
         self.click(*middle(self.seen(f"^{STYLE}$", "icon", "^$")[number]["box"]))
 
-    def undo(self) -> None:
-        """Press Ctrl+Z once, with the keys going to the image."""
-        self.click(*CANVAS)
-        self.key("ctrl+z")
+    def undo(self, image: int) -> None:
+        """Undo one step of the image with Ctrl+Z; a busy window may miss a key, so look."""
+        before = self.state(image)
+        for _ in range(10):
+            self.click(*CANVAS)
+            self.key("ctrl+z")
+            end = time.monotonic() + 12
+            while time.monotonic() < end:
+                if self.state(image) != before:
+                    return
+                time.sleep(0.1)
+        raise RuntimeError("nothing was undone")
 
     def screen(self) -> Path:
         """A picture of the screen."""

@@ -56,7 +56,7 @@ one.set_core_object_array("drawables", image.get_layers())
 Gimp.get_pdb().lookup_procedure("plug-in-triptych-extend").run(one)"""
     )
     assert window.state(image)[:2] == [76, 48]
-    window.undo()
+    window.undo(image)
     end = time.monotonic() + 30
     while window.state(image) != before:
         assert time.monotonic() < end

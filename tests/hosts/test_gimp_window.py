@@ -105,7 +105,7 @@ def test_a_new_layer_is_undone_at_once(window: Any, before: Any, image: int):
     after = window.state(image)
     assert after[-1] == before[-1]
     assert after != before
-    window.undo()
+    window.undo(image)
     until(lambda: len(window.layers(image)) == 1)
     assert window.state(image) == before
 
@@ -130,5 +130,5 @@ def test_cancelling_while_it_paints(window: Any):
     assert window.state(large) == before
     window.gimp(f"Gimp.Image.get_by_id({large}).get_layers()[0].invert(False)")
     assert window.state(large) != before
-    window.undo()  # which an open undo group would not let
+    window.undo(large)  # which an open undo group would not let
     until(lambda: window.state(large) == before)

@@ -26,7 +26,7 @@ settings.register_profile("triptych", deadline=None)
 settings.load_profile("triptych")
 
 ENGINE = Engine(["cpu"], threads=1)
-NODES, REACH, NOISE, TRUNCATION = 20, 0.2, 64, 0.1
+NODES, REACH, NOISE, TRUNCATION = 20, 0.2, (1, 64), 0.1
 LATENT = (NODES**3 + 3,)
 CATEGORIES = [
     {"name": "chair", "label": "Chair", "size": [0.5, 0.9, 0.5]},
@@ -115,14 +115,11 @@ class Draw(nn.Module):
         return boxes(torch.cat([told, lumps, noise.new_zeros(1)]))
 
 
-class Build(nn.Module):
-    def forward(self, code: Tensor, kinds: Tensor, proportions: Tensor) -> Tensor:
-        return torch.cat([code[:, :-3], proportions + 0 * kinds.sum()], 1)
+class Same(nn.Module):
+    """Coordinates of codes, and codes of coordinates."""
 
-
-class Code(nn.Module):
-    def forward(self, latent: Tensor, kinds: Tensor) -> Tensor:
-        return latent + 0 * kinds.sum()
+    def forward(self, given: Tensor, kinds: Tensor, proportions: Tensor) -> Tensor:
+        return given + 0 * kinds.sum() + 0 * proportions.sum()
 
 
 def write(folder: Path, name: str = "boxes") -> Path:
@@ -130,8 +127,8 @@ def write(folder: Path, name: str = "boxes") -> Path:
     latent = boxes(torch.rand(9))
     points = torch.rand(50, 3) * 2 - 1
     wish = {"kinds": torch.tensor([[0.0, 1.0]]), "proportions": torch.tensor([[0.5, 1.0, 0.6]])}
-    draw, build = {"noise": torch.randn(1, NOISE), **wish}, {"code": latent, **wish}
-    code = {"latent": latent, "kinds": wish["kinds"]}
+    draw, build = {"noise": torch.randn(*NOISE), **wish}, {"code": latent, **wish}
+    code = {"coordinates": latent, **wish}
     look = {"picture": torch.rand(1, 3, 64, 64), "category": torch.tensor([2])}
     graphs = {
         "decode": GraphExport(Decode(), {"latent": latent}, ["grid"], {}, [{"latent": latent}]),
@@ -143,8 +140,8 @@ def write(folder: Path, name: str = "boxes") -> Path:
             [{"grid": Decode()(latent), "points": points[:7]}],
         ),
         "draw": GraphExport(Draw(), draw, ["code"], {}, [draw]),
-        "build": GraphExport(Build(), build, ["latent"], {}, [build]),
-        "code": GraphExport(Code(), code, ["code"], {}, [code]),
+        "build": GraphExport(Same(), build, ["coordinates"], {}, [build]),
+        "code": GraphExport(Same(), code, ["code"], {}, [code]),
         "picture": GraphExport(
             Look(),
             look,
@@ -160,7 +157,7 @@ def write(folder: Path, name: str = "boxes") -> Path:
         "latent": list(LATENT),
         "nodes": NODES,
         "reach": REACH,
-        "noise": NOISE,
+        "noise": list(NOISE),
         "truncation": TRUNCATION,
         "directions": ["solidity"],
     }

@@ -21,9 +21,11 @@ from numpy.typing import NDArray
 from triptych import bundle
 from triptych.engine import Engine, Job
 from triptych.errors import UserError, did_you_mean
+from triptych.shape import space
 from triptych.shape.distances import signed_distances
 from triptych.shape.field import Field
 from triptych.shape.mesh import Mesh
+from triptych.shape.space import Space
 from triptych.task import Choice
 
 Array = NDArray[Any]
@@ -86,7 +88,7 @@ class ShapeModel:
         self._engine, self._job = engine, job
         extra = self.bundle.card.extra
         self.shape = tuple(int(n) for n in extra["latent"])
-        self._noise = int(extra.get("noise", 0))  # 0: only an autoencoder
+        self._noise = tuple(extra.get("noise", ()))  # none: only an autoencoder
         self._truncation = float(extra["truncation"])
         self.categories = {one.name: one for one in categories_of(self.bundle)}
 
@@ -100,17 +102,32 @@ class ShapeModel:
     def drawn(self, category: str, size: Array, seed: int, variety: float = 1.0) -> Array:
         """The code of a new shape of this category in the proportions of `size`."""
         rng = np.random.default_rng(seed)
-        noise = rng.standard_normal((1, self._noise), np.float32) * np.float32(variety)
+        noise = rng.standard_normal(self._noise, np.float32) * np.float32(variety)
         return self._run("draw", {"noise": noise, **self._wish({category: 1.0}, size)})["code"]
 
     def built(self, code: Array, shares: Mapping[str, float], size: Array) -> Array:
         """The latent of a code, of categories by their `shares`, in the proportions of `size`."""
-        return self._run("build", {"code": code, **self._wish(shares, size)})["latent"]
+        wish = self._wish(shares, size)
+        made = self._run("build", {"code": code, **wish})["coordinates"]
+        if self._space is not None:
+            made = self._space.latents(made)
+        reach = float(self.bundle.card.extra["reach"])
+        made = made.clip(-reach, reach)
+        made[:, -3:] = wish["proportions"]
+        return made
 
     def coded(self, latent: Array, category: str) -> Array:
         """The code of a latent of this category."""
-        kinds = self._wish({category: 1.0}, np.ones(3))["kinds"]
-        return self._run("code", {"latent": latent, "kinds": kinds})["code"]
+        wish = self._wish({category: 1.0}, latent[0, -3:])
+        if self._space is not None:
+            latent = self._space.coordinates(latent, int(self.bundle.card.extra["seen"]))
+        return self._run("code", {"coordinates": latent, **wish})["code"]
+
+    @property
+    def _space(self) -> Space | None:
+        """None: a latent's coordinates are its numbers."""
+        known = "space.npz" in self.bundle.card.files
+        return space.read(self.bundle.file("space.npz")) if known else None
 
     def _wish(self, shares: Mapping[str, float], size: Array) -> dict[str, Array]:
         kinds = np.zeros((1, len(self.categories)), np.float32)

@@ -38,6 +38,7 @@ RECIPES = {
     "groove": "triptych.training.music.groove:GrooveRecipe",
     "material": "triptych.training.image.material.material:MaterialRecipe",
     "shape": "triptych.training.shape.shape:ShapeRecipe",
+    "shape-coder": "triptych.training.shape.coder:CoderRecipe",
     "shape-generator": "triptych.training.shape.generator:GeneratorRecipe",
     "shape-picture": "triptych.training.shape.from_picture:PictureRecipe",
 }

@@ -1,7 +1,7 @@
 """From PyTorch to a bundle: the ONNX graphs, their parity with PyTorch, the card.
 
-Graphs are exported at opset 18 with the weights stored in half precision; ONNX Runtime widens them
-once, when it opens the graph.
+Graphs are exported at opset 18 with the weights stored in half precision, matrices in 8 bits where
+that is asked for; ONNX Runtime widens them once, when it opens the graph.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class GraphExport:
     may be. `trials` are more inputs on which ONNX must agree with PyTorch. With `named` every
     weight keeps its name and shape, so that `weights` can read it again: what PyTorch would compute
     from weights alone (a GRU's gates in another order) ONNX Runtime then does when it opens them.
+    With `int8` the matrices of dense layers are stored as int8 with a step for each row.
     """
 
     module: nn.Module
@@ -51,25 +52,46 @@ class GraphExport:
     trials: Sequence[dict[str, Tensor]]
     ranges: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
     named: bool = False
+    int8: bool = False
 
 
-def halve(model: onnx.ModelProto) -> None:
+def halve(model: onnx.ModelProto, int8: bool = False) -> None:
     """Store the float32 weights of `model` as float16, each behind a cast back.
 
-    Small ones and those that float16 cannot hold stay as they are.
+    Small ones and those that float16 cannot hold stay as they are; with `int8` large matrices
+    are stored as int8.
     """
-    graph, casts = model.graph, []
+    graph, nodes, steps = model.graph, [], []
     for index, tensor in enumerate(graph.initializer):
         if tensor.data_type != TensorProto.FLOAT:
             continue
         values = numpy_helper.to_array(tensor)
-        if not _halves(values.size, float(np.abs(values).max(initial=0))):
+        name = tensor.name
+        if int8 and _is_matrix(values.shape):
+            rounded, step = _as_int8(torch.from_numpy(values.copy()))
+            stored = numpy_helper.from_array(rounded.numpy(), f"{name}.int8")
+            steps.append(numpy_helper.from_array(step.numpy(), f"{name}.step"))
+            wide = helper.make_node("Cast", [stored.name], [f"{name}.wide"], to=TensorProto.FLOAT)
+            nodes += [wide, helper.make_node("Mul", [wide.output[0], steps[-1].name], [name])]
+        elif _halves(values.size, float(np.abs(values).max(initial=0))):
+            stored = numpy_helper.from_array(values.astype(np.float16), f"{name}.half")
+            nodes.append(helper.make_node("Cast", [stored.name], [name], to=TensorProto.FLOAT))
+        else:
             continue
-        stored = numpy_helper.from_array(values.astype(np.float16), f"{tensor.name}.half")
-        casts.append(helper.make_node("Cast", [stored.name], [tensor.name], to=TensorProto.FLOAT))
         graph.initializer[index].CopyFrom(stored)
-    for position, cast in enumerate(casts):
-        graph.node.insert(position, cast)
+    graph.initializer.extend(steps)
+    for position, node in enumerate(nodes):
+        graph.node.insert(position, node)
+
+
+def _is_matrix(shape: Sequence[int]) -> bool:
+    return len(shape) == 2 and min(shape) >= 32
+
+
+def _as_int8(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """A matrix as int8 with a step for each row (N x 1)."""
+    step = (matrix.abs().amax(1, keepdim=True) / 127).clamp(min=1e-12)
+    return (matrix / step).round().to(torch.int8), step
 
 
 def _halves(size: int, largest: float) -> bool:
@@ -78,12 +100,17 @@ def _halves(size: int, largest: float) -> bool:
 
 def weights(path: Path) -> dict[str, Tensor]:
     """The weights in an exported graph, by their names in the PyTorch module."""
+    stored = {t.name: numpy_helper.to_array(t) for t in onnx.load(path).graph.initializer}
     found = {}
-    for tensor in onnx.load(path).graph.initializer:
-        values = numpy_helper.to_array(tensor)
-        if values.dtype == np.float16:
+    for name, values in stored.items():
+        if name.endswith(".step"):
+            continue
+        if name.endswith(".int8"):
+            values = values.astype(np.float32) * stored[f"{name.removesuffix('.int8')}.step"]
+        elif values.dtype == np.float16:
             values = values.astype(np.float32)
-        found[tensor.name.removesuffix(".half")] = torch.from_numpy(values.copy())
+        own = name.removesuffix(".half").removesuffix(".int8")
+        found[own] = torch.from_numpy(values.copy())
     return found
 
 
@@ -106,7 +133,7 @@ def export_graph(graph: GraphExport, path: Path) -> bundle.Graph:
     model = onnx.load(path)
     model.ir_version = IR
     model.graph.ClearField("value_info")
-    halve(model)
+    halve(model, graph.int8)
     onnx.checker.check_model(model)
     onnx.save(model, path)
     made = (made,) if isinstance(made, Tensor) else made
@@ -196,7 +223,10 @@ def _fill(
         for value in graph.module.state_dict().values():
             if value.dtype != torch.float32 or not value.numel():
                 continue
-            if _halves(value.numel(), float(value.abs().max())):
+            if graph.int8 and _is_matrix(value.shape):
+                rounded, step = _as_int8(value)
+                value.copy_(rounded * step)
+            elif _halves(value.numel(), float(value.abs().max())):
                 value.copy_(value.half().float())
         path = folder / f"{name}.onnx"
         described[name] = export_graph(graph, path)

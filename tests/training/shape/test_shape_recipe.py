@@ -13,13 +13,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from triptych import bundle
-from triptych.engine import Engine
+from triptych.engine import Engine, Job
 from triptych.shape.distances import signed_distances
-from triptych.shape.model import DIRECTIONS
+from triptych.shape.model import DIRECTIONS, ShapeModel
 from triptych.training import commands, loop
 from triptych.training.loop import Run
 from triptych.training.shape import grids, real, samples, shape_export
-from triptych.training.shape.code_net import CODE, NOISE, Build, Code, Coder
+from triptych.training.shape.code_net import (
+    CODE,
+    DRAWN,
+    NOISE,
+    Build,
+    Code,
+    Coder,
+    Critic,
+    Draw,
+    Generator,
+)
 from triptych.training.shape.latents import Space
 from triptych.training.shape.procedural import FAMILIES
 from triptych.training.shape.samples import TRUNCATION
@@ -176,33 +186,70 @@ def test_codes_and_their_generator_go_into_the_bundle(tmp_path: Path) -> None:
     base = recipe()
     run = loop.fit(base, Run(tmp_path / "base"))
     before = base.export(loop.averaged(base, run), run, tmp_path / "shape")
-    given: dict[str, Any] = {"base": str(before), "shapes": 3, "held_out": 2, "real": False}
-    given |= {"nodes": 64, "batch": 4, "steps": 2, "log_every": 1, "precision": "32-true"}
-    made = commands._recipe("shape-generator", given)
-    run = loop.fit(made, Run(tmp_path / "run"))
+    few: dict[str, Any] = {"shapes": 3, "real": False, "batch": 4, "steps": 2, "log_every": 1}
+    few |= {"precision": "32-true"}
+    given = few | {"base": str(before), "held_out": 2, "nodes": 64}
+    made = commands._recipe("shape-coder", given)
+    run = loop.fit(made, Run(tmp_path / "coder-run"))
     modules = loop.averaged(made, run)
-    opened = bundle.open_bundle(made.export(modules, run, tmp_path / "whole"))
-    assert set(opened.card.graphs) == {"decode", "field", "draw", "build", "code"}
-    assert set(opened.card.recipe) > {"generator"}
-    engine, coder = Engine(["cpu"]), modules["coder"]
+    opened = bundle.open_bundle(made.export(modules, run, tmp_path / "coder"))
+    coder = modules["coder"]
     assert isinstance(coder, Coder)
-    latent = grids.training(3, with_real=False)[:1].astype(np.float32)
-    kinds = shape_export.kinds(np.array([0]))
-    inputs = {"latent": latent, "kinds": kinds.numpy()}
-    code = engine.run(opened.graph("code"), inputs)["code"]
-    wish = {"kinds": kinds.numpy(), "proportions": latent[:, -3:]}
-    built = engine.run(opened.graph("build"), {"code": code, **wish})["latent"]
-    assert built.shape == latent.shape
-    assert np.array_equal(built[:, -3:], latent[:, -3:])
-    with torch.no_grad():
-        told = Code(coder)(torch.from_numpy(latent), kinds)
-        wanted = Build(coder)(told, kinds, torch.from_numpy(latent[:, -3:]))
-    np.testing.assert_allclose(built, wanted.numpy(), atol=2e-3)
-    noise = np.zeros((1, NOISE), np.float32)
-    assert engine.run(opened.graph("draw"), {"noise": noise, **wish})["code"].shape == (1, CODE)
-    again = shape_export.load_coder(opened.path).state_dict()
+    again = shape_export.load_coder(opened.path)
     for key, value in coder.state_dict().items():
-        torch.testing.assert_close(again[key], value, atol=1e-3, rtol=1e-3)
+        torch.testing.assert_close(again.state_dict()[key], value, atol=1e-3, rtol=1e-3)
     with np.load(opened.file("directions.npz")) as held:
         assert set(held) == set(FAMILIES)
         assert held["chair"].shape == (len(DIRECTIONS), 1, CODE)
+
+    drawing = commands._recipe("shape-generator", few | {"base": str(opened.path)})
+    run = loop.fit(drawing, Run(tmp_path / "run"))
+    modules = loop.averaged(drawing, run)
+    whole = bundle.open_bundle(drawing.export(modules, run, tmp_path / "user/bundles/whole"))
+    assert set(whole.card.graphs) == {"decode", "field", "draw", "build", "code"}
+    assert set(whole.card.recipe) > {"coder", "generator"}
+
+    # What PyTorch makes of a latent and of its code, the host's model makes too.
+    latent = grids.training(3, with_real=False)[:1].astype(np.float32)
+    kinds = shape_export.kinds(np.array([0]))
+    sides = torch.from_numpy(latent[:, -3:])
+    with torch.no_grad():
+        placed = again.space.coordinates(torch.from_numpy(latent))
+        told = Code(again)(placed, kinds, sides)
+        wanted = Build(again).latents(told, kinds, sides)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRIPTYCH_USER_DATA", str(tmp_path / "user"))
+        listed = next(b.listed for b in bundle.find_bundles("shape") if b.path == whole.path)
+        model = ShapeModel(listed, Engine(["cpu"]), Job())
+        code = model.coded(latent, "chair")
+        built = model.built(code, {"chair": 1.0}, latent[0, -3:])
+        assert model.drawn("chair", latent[0, -3:], seed=1).shape == (1, CODE)
+    np.testing.assert_allclose(code, told.numpy(), atol=2e-3)
+    np.testing.assert_allclose(built, wanted.numpy(), atol=2e-3)
+    assert np.array_equal(built[:, -3:], latent[:, -3:])
+
+
+def test_the_code_that_the_critic_likes_best_is_drawn() -> None:
+    torch.manual_seed(0)
+    generator, critic = Generator(3), Critic(3, CODE)
+    noise, kinds = torch.randn(DRAWN, NOISE), torch.eye(3)[1:2]
+    sides = torch.tensor([[0.5, 1.0, 0.5]])
+    with torch.no_grad():
+        code = Draw(generator, critic)(noise, kinds, sides)
+        each = generator(noise, kinds.expand(DRAWN, -1), sides.expand(DRAWN, -1))
+        liked = critic(each, kinds.expand(DRAWN, -1), sides.expand(DRAWN, -1))
+    assert torch.equal(code[0], each[liked.argmax()])
+
+
+def test_a_generator_begins_between_true_codes() -> None:
+    """Of two heaps of codes far apart, one a category, each draw is within its own."""
+    torch.manual_seed(0)
+    codes = torch.randn(400, CODE) * 0.1
+    category = torch.arange(400) % 2
+    codes[:, 0] += 10 * category
+    generator = Generator(2)
+    generator.begin(codes, category)
+    kinds = torch.eye(2)[category]
+    with torch.no_grad():
+        drawn = generator(torch.randn(400, NOISE), kinds, torch.rand(400, 3))
+    assert (drawn - codes).norm(dim=1).max() < 4

@@ -15,8 +15,12 @@ from triptych.training.shape.latents import Space, with_proportions
 
 CODE = 128
 NOISE = 64
+PROTOTYPES = 128  # codes of each category, of which others are mixtures
+DRAWN = 16  # codes of which one is taken
 _KIND = 24  # numbers that stand for a category
 _WIDTH = 512
+_SHARP = 80  # how much more the prototypes' weights differ when training begins
+_ROUNDS = 10  # of k-means
 
 
 class Condition(nn.Module):
@@ -82,31 +86,31 @@ class _Block(nn.Module):
 
 
 class Build(nn.Module):
-    """The graph `build`: code (B x CODE), kinds, proportions to a latent (B x LATENT)."""
+    """The graph `build`: code (B x CODE), kinds, proportions to coordinates (B x count)."""
 
     def __init__(self, coder: Coder) -> None:
         super().__init__()
         self.coder = coder
 
     def forward(self, code: Tensor, kinds: Tensor, proportions: Tensor) -> Tensor:
-        made = self.coder.space(self.coder(code, kinds, proportions, "coordinates"))
+        made: Tensor = self.coder(code, kinds, proportions, "coordinates")
+        return made
+
+    def latents(self, code: Tensor, kinds: Tensor, proportions: Tensor) -> Tensor:
+        """The latents (B x LATENT) that these coordinates stand for."""
+        made = self.coder.space(self(code, kinds, proportions))
         return with_proportions(made, proportions)
 
 
 class Code(nn.Module):
-    """The graph `code`: latent (B x LATENT), kinds to a code (B x CODE)."""
-
-    axes: Tensor
+    """The graph `code`: coordinates (B x seen), kinds, proportions to a code (B x CODE)."""
 
     def __init__(self, coder: Coder) -> None:
         super().__init__()
         self.coder = coder
-        axes = coder.space.axes.detach()[: coder.seen]  # the others need not lie in the graph
-        self.register_buffer("axes", axes / (axes**2).sum(1, keepdim=True))
 
-    def forward(self, latent: Tensor, kinds: Tensor) -> Tensor:
-        coordinates = (latent - self.coder.space.mean) @ self.axes.T
-        return self.coder(coordinates, kinds, latent[:, -3:], "code")[:, :CODE]
+    def forward(self, coordinates: Tensor, kinds: Tensor, proportions: Tensor) -> Tensor:
+        return self.coder(coordinates, kinds, proportions, "code")[:, :CODE]
 
 
 class Critic(nn.Module):
@@ -123,13 +127,74 @@ class Critic(nn.Module):
 
 
 class Generator(nn.Module):
-    """The graph `draw`: noise (B x NOISE), kinds, proportions to a code (B x CODE)."""
+    """Noise (B x NOISE), kinds, proportions to a code (B x CODE).
+
+    A code is a mixture of few prototypes of its category, which are learned too, and a little
+    more: what lies between two true codes is what a coder has learned to build. Which ones is as
+    in attention (Vaswani et al. 2017, section 3.2) with the prototypes as values.
+    """
 
     def __init__(self, categories: int) -> None:
         super().__init__()
         self.asked = Condition(categories)
-        self.layers = _dense(NOISE + Condition.SIZE, 3, CODE)
+        self.prototypes = nn.Parameter(torch.randn(categories, PROTOTYPES * CODE))
+        self.usual = nn.Linear(categories, PROTOTYPES, bias=False)
+        self.layers = _dense(NOISE + Condition.SIZE, 2, PROTOTYPES + CODE)
+        nn.init.zeros_(self.usual.weight)
+        last = self.layers[-1]
+        assert isinstance(last, nn.Linear)
+        with torch.no_grad():
+            last.weight[:PROTOTYPES] *= _SHARP
+            last.weight[PROTOTYPES:] *= 0.1
+            last.bias.zero_()
+
+    @torch.no_grad()
+    def begin(self, codes: Tensor, category: Tensor) -> None:
+        """Take means of near codes (N x CODE) of each category (N) as its prototypes (k-means)."""
+        rng = torch.Generator().manual_seed(0)
+        for number in range(len(self.prototypes)):
+            own = codes[category == number]
+            if not len(own):
+                continue
+            chosen = torch.randperm(len(own), generator=rng)[torch.arange(PROTOTYPES) % len(own)]
+            middle = own[chosen.to(own.device)]
+            for _ in range(_ROUNDS):
+                nearest = torch.cdist(own, middle).argmin(1)
+                among = F.one_hot(nearest, PROTOTYPES).float()
+                many = among.sum(0)[:, None]
+                middle = torch.where(many > 0, among.T @ own / many.clamp(min=1), middle)
+            self.prototypes[number] = middle.flatten()
 
     def forward(self, noise: Tensor, kinds: Tensor, proportions: Tensor) -> Tensor:
-        made: Tensor = self.layers(torch.cat([noise, self.asked(kinds, proportions)], 1))
+        told = self.layers(torch.cat([noise, self.asked(kinds, proportions)], 1))
+        share = (told[:, :PROTOTYPES] + self.usual(kinds)).softmax(1)
+        known = (kinds @ self.prototypes).reshape(-1, PROTOTYPES, CODE)
+        made: Tensor = (share[:, None] @ known)[:, 0] + told[:, PROTOTYPES:]
         return made
+
+
+class Draw(nn.Module):
+    """The graph `draw`: noises (DRAWN x NOISE), kinds, proportions to the code (1 x CODE) that the
+    critic likes best of those drawn.
+
+    After Azadi et al. 2019, "Discriminator rejection sampling".
+    """
+
+    def __init__(self, generator: Generator, critic: Critic) -> None:
+        super().__init__()
+        self.generator, self.critic = generator, critic
+
+    def forward(self, noise: Tensor, kinds: Tensor, proportions: Tensor) -> Tensor:
+        wish = kinds.expand(DRAWN, -1), proportions.expand(DRAWN, -1)
+        codes = self.generator(noise, *wish)
+        best = self.critic(codes, *wish).argmax(0, keepdim=True)
+        return codes[best]
+
+
+def slope(critic: nn.Module, true: Tensor, made: Tensor, mix: Tensor, *wish: Tensor) -> Tensor:
+    """The length of the critic's gradient (B) at places between true and made."""
+    with torch.enable_grad():
+        between = (mix * true + (1 - mix) * made).detach().requires_grad_(True)
+        scores = critic(between, *wish).sum()
+        (gradient,) = torch.autograd.grad(scores, between, create_graph=True)
+    return gradient.norm(dim=1)

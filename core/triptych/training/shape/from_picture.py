@@ -105,15 +105,12 @@ class PictureRecipe(Recipe):
     @torch.no_grad()
     def _codes(self) -> np.ndarray:
         """The codes (N x CODE) of the training shapes; what is of no family is told by all."""
-        s, device = self.settings, next(self.coder.parameters()).device
-        latents = grids.training(s.shapes, s.real)
-        kinds, code = shape_export.kinds(self.shapes.category), Code(self.coder).to(device)
-        made = []
-        for start in range(0, len(latents), _TOGETHER):
-            rows = slice(start, start + _TOGETHER)
-            some = torch.from_numpy(latents[rows].astype(np.float32)).to(device)
-            made.append(code(some, kinds[rows].to(device)).cpu())
-        return torch.cat(made).numpy()
+        s, device = self.settings, self.coder.space.mean.device
+        placed = self.coder.cpu().space.stored(grids.training(s.shapes, s.real))
+        kinds = shape_export.kinds(self.shapes.category)
+        made = Code(self.coder)(torch.from_numpy(placed), kinds, torch.from_numpy(self.proportions))
+        self.coder.to(device)
+        return made.numpy()
 
     def _base(self) -> bundle.Bundle:
         if self.settings.base:
@@ -171,7 +168,7 @@ class PictureRecipe(Recipe):
         }
         if len(places):
             some = slice(len(places))
-            latents = Build(self.coder)(made[some], kinds[some], sides[some].exp())
+            latents = Build(self.coder).latents(made[some], kinds[some], sides[some].exp())
             field = field_loss(self.net(latents, places), truth)
             total = total + field
             figures["field"] = float(field.detach())
@@ -315,7 +312,7 @@ def _all_told(net: nn.Module, coder: Coder, cuts: np.ndarray) -> tuple[Tensor, T
     unknown = torch.full((len(cuts),), UNKNOWN)
     codes, scores, sides, _ = net(torch.from_numpy(cuts), unknown)
     seen = scores[:, : len(FAMILIES)].argmax(1).numpy()
-    return Build(coder)(codes, shape_export.kinds(seen), sides), scores
+    return Build(coder).latents(codes, shape_export.kinds(seen), sides), scores
 
 
 def _moved(cut: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import io
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from triptych.shape import space as components
 from triptych.training.shape.shape_net import LATENT, REACH
 
 _FITTED = 7000  # latents that the principal components are made from, about
@@ -47,6 +52,30 @@ class Space(nn.Module):
     def coordinates(self, latents: Tensor) -> Tensor:
         """Latents (B x LATENT) to coordinates (B x count)."""
         return (latents.flatten(1) - self.mean) @ self.axes.T / (self.axes**2).sum(1)
+
+    @torch.no_grad()
+    def told(self) -> bytes:
+        """As the file that `triptych.shape.space` reads: the components as int8, a step each.
+
+        What is written is what the space is from then on.
+        """
+        step = (self.axes.abs().amax(1) / 127).clamp(min=1e-12)
+        axes = (self.axes / step[:, None]).round().to(torch.int8)
+        self.mean.copy_(self.mean.half())
+        self.axes.copy_(axes * step[:, None])
+        held = {"mean": self.mean.half(), "axes": axes, "step": step}
+        stream = io.BytesIO()
+        arrays: dict[str, Any] = {name: value.cpu().numpy() for name, value in held.items()}
+        np.savez_compressed(stream, **arrays)
+        return stream.getvalue()
+
+    @classmethod
+    def read(cls, path: Path) -> Space:
+        """The space that `told` wrote."""
+        held = components.read(path)
+        made = cls(len(held.axes))
+        made.mean.data, made.axes.data = torch.from_numpy(held.mean), torch.from_numpy(held.axes)
+        return made
 
     @torch.no_grad()
     def stored(self, latents: np.ndarray) -> np.ndarray:

@@ -14,12 +14,12 @@ from triptych import bundle
 from triptych.shape.model import DIRECTIONS
 from triptych.training.export import GraphExport, weights
 from triptych.training.shape import directions as named
-from triptych.training.shape.code_net import CODE, NOISE, Coder
+from triptych.training.shape.code_net import CODE, DRAWN, NOISE, Build, Code, Coder, Draw
 from triptych.training.shape.latents import Space
 from triptych.training.shape.procedural import FAMILIES
 from triptych.training.shape.render import Distance
 from triptych.training.shape.samples import TRUNCATION, Shapes
-from triptych.training.shape.shape_net import CHANNELS, FINE, LATENT, REACH, ShapeNet
+from triptych.training.shape.shape_net import CHANNELS, FINE, LATENT, ShapeNet
 
 _TOGETHER = 16  # shapes that are encoded at once
 
@@ -51,12 +51,14 @@ def load_shape(folder: Path) -> ShapeNet:
 def load_coder(folder: Path) -> Coder:
     """The coder in a bundle of shapes."""
     found = bundle.open_bundle(folder)
-    build, code = (weights(found.graph(name)) for name in ("build", "code"))
-    count = len(build["coder.space.axes"])
-    coder = Coder(len(FAMILIES), Space(count), int(found.card.extra["seen"]))
-    both = code | build
+    space = Space.read(found.file("space.npz"))
+    coder = Coder(len(FAMILIES), space, int(found.card.extra["seen"]))
+    named = weights(found.graph("code")) | weights(found.graph("build"))
+    stored = {name.removeprefix("coder."): value for name, value in named.items()}
     own = coder.state_dict()
-    coder.load_state_dict({name: both[f"coder.{name}"].reshape(own[name].shape) for name in own})
+    for name, value in own.items():
+        if not name.startswith("space."):
+            value.copy_(stored[name].reshape(value.shape))
     return coder
 
 
@@ -166,30 +168,53 @@ def graphs(net: ShapeNet) -> dict[str, GraphExport]:
     }
 
 
-def code_graphs(build: nn.Module, code: nn.Module, draw: nn.Module) -> dict[str, GraphExport]:
-    """The graphs between noise, codes and latents."""
-    rng = torch.Generator().manual_seed(0)
-
-    def wish(category: int, **given: Tensor) -> dict[str, Tensor]:
-        kinds = torch.eye(len(FAMILIES))[category : category + 1]
-        return {**given, "kinds": kinds, "proportions": torch.rand(1, 3, generator=rng)}
-
-    def drawn(category: int) -> dict[str, Tensor]:
-        return wish(category, noise=torch.randn(1, NOISE, generator=rng))
-
-    def built(category: int) -> dict[str, Tensor]:
-        return wish(category, code=torch.randn(1, CODE, generator=rng))
+def code_graphs(coder: Coder) -> dict[str, GraphExport]:
+    """The graphs between codes and coordinates."""
 
     def read(category: int) -> dict[str, Tensor]:
-        latent = REACH * (2 * torch.rand(1, *LATENT, generator=rng) - 1)
-        return {"latent": latent, "kinds": wish(category)["kinds"]}
+        return {"coordinates": torch.randn(1, coder.seen), **_wish(category)}
+
+    def built(category: int) -> dict[str, Tensor]:
+        return {"code": torch.randn(1, CODE), **_wish(category)}
 
     last = len(FAMILIES) - 1
-    within = {"kinds": (0.0, 1.0), "proportions": (0.0, 1.0)}
     return {
-        "draw": GraphExport(draw, drawn(0), ["code"], {}, [drawn(1), drawn(last)], within),
         "build": GraphExport(
-            build, built(0), ["latent"], {}, [built(1), built(last)], within, named=True
+            Build(coder),
+            built(0),
+            ["coordinates"],
+            {},
+            [built(1), built(last)],
+            _WITHIN,
+            named=True,
+            int8=True,
         ),
-        "code": GraphExport(code, read(0), ["code"], {}, [read(1), read(last)], named=True),
+        "code": GraphExport(
+            Code(coder),
+            read(0),
+            ["code"],
+            {},
+            [read(1), read(last)],
+            _WITHIN,
+            named=True,
+            int8=True,
+        ),
     }
+
+
+_WITHIN = {"kinds": (0.0, 1.0), "proportions": (0.0, 1.0)}
+
+
+def _wish(category: int) -> dict[str, Tensor]:
+    kinds = torch.eye(len(FAMILIES))[category : category + 1]
+    return {"kinds": kinds, "proportions": torch.tensor([[0.5, 1.0, 0.75]])}
+
+
+def draw_graph(draw: Draw) -> dict[str, GraphExport]:
+    """The graph that draws codes."""
+
+    def drawn(category: int) -> dict[str, Tensor]:
+        return {"noise": torch.randn(DRAWN, NOISE), **_wish(category)}
+
+    trials = [drawn(1), drawn(len(FAMILIES) - 1)]
+    return {"draw": GraphExport(draw, drawn(0), ["code"], {}, trials, _WITHIN, int8=True)}
