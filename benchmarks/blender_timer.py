@@ -18,14 +18,16 @@ import results
 HERE = Path(__file__).resolve().parent
 BAR = 0.100  # seconds
 DETAIL, ROUNDS = 256, 3
-# A timer of Blender's own, and how late it came each time since `late` was emptied.
+# A timer of Blender's own, and how late it came each time since the lists were emptied: while the
+# worker works, and at other times, as when the result is added and drawn.
 TIMER = """
 import sys, time
-late, last = [], time.perf_counter()
+working, otherwise, last = [], [], time.perf_counter()
 def tick():
     global last
     now = time.perf_counter()
-    late.append(now - last - 0.02)
+    busy = sys.modules[EXTENSION + '.runs'].current is not None
+    (working if busy else otherwise).append(now - last - 0.02)
     last = now
     return 0.02
 bpy.app.timers.register(tick)
@@ -39,7 +41,7 @@ def main() -> None:
     hosts = loaded("conftest")
     os.environ["TRIPTYCH_THREADS"] = str(options.threads)
     with tempfile.TemporaryDirectory() as folder:
-        user = hosts.blender_host.stand_in(Path(folder))
+        user = Path(folder)
         os.environ["TRIPTYCH_USER_DATA"] = str(user)
         window = hosts.the_blender_window().Window(
             hosts.roots.Root(), hosts.blender_host.extension(), user
@@ -49,18 +51,21 @@ def main() -> None:
             window.ask(TIMER)
             window.page("Triptych")
             time.sleep(3)  # what Blender does at its start
-            idle = window.get("max(late[-100:])")
+            idle = window.get("max(otherwise[-100:])")
             made = [measured(window) for _ in range(ROUNDS)]
         finally:
             window.close()
-    worst = max(late for late, _, _ in made)
-    seconds, faces = max(one for _, one, _ in made), made[0][2]
-    what = (
-        f"while a shape of detail {DETAIL} is made ({seconds:.1f} s) and added ({faces} triangles)"
-    )
+    working, adding, seconds = (max(one[place] for one in made) for place in range(3))
     bar = f"{1000 * BAR:.0f} ms"
+    added = f"when it is added and drawn ({made[0][3]} triangles)"
     rows = [
-        (what, f"{1000 * worst:.0f} ms", bar, results.verdict(worst <= BAR)),
+        (
+            f"while a shape of detail {DETAIL} is made ({seconds:.1f} s)",
+            f"{1000 * working:.0f} ms",
+            bar,
+            results.verdict(working <= BAR),
+        ),
+        (added, f"{1000 * adding:.0f} ms", "", ""),
         ("while nothing is done", f"{1000 * idle:.0f} ms", "", ""),
     ]
     body = f"""A timer of 20 ms in Blender {version}, whose window the processor draws as well: how
@@ -70,16 +75,16 @@ late it came at most in {ROUNDS} rounds.
     results.publish(options, "Blender's window while it works", body)
 
 
-def measured(window: Any) -> tuple[float, float, int]:
-    """How late the timer came at most, the seconds that it took, and the triangles made."""
-    window.ask("late.clear()")
+def measured(window: Any) -> tuple[float, float, float, int]:
+    """How late the timer came at most, working and then; the seconds in all; the triangles."""
+    window.ask("working.clear(); otherwise.clear()")
     start = time.perf_counter()
     window.invoke("triptych.shape", detail=DETAIL)
     window.until(IDLE)
     seconds = time.perf_counter() - start
     time.sleep(1)  # the new object is drawn
     faces = window.get("len(bpy.context.active_object.data.polygons)")
-    return window.get("max(late)"), seconds, faces
+    return window.get("max(working)"), window.get("max(otherwise)"), seconds, faces
 
 
 def loaded(name: str) -> Any:

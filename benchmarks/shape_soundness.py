@@ -9,6 +9,7 @@ from results import card_metrics, parser, publish, table, verdict
 
 from triptych import bundle
 from triptych.engine import Engine, Job
+from triptych.errors import UserError
 from triptych.shape.mesh import Mesh, components, directed, volumes
 from triptych.shape.model import categories
 from triptych.task import get_task
@@ -29,9 +30,15 @@ def main() -> None:
     for number in range(options.count):
         rng = np.random.default_rng(number)
         name, given, values = drawn(rng, kept)
-        mesh = get_task(name).run(given, Job(), engine, **values).made
-        told = wrong(mesh, values)
         tasks[name] += 1
+        try:
+            mesh = get_task(name).run(given, Job(), engine, **values).made
+        except UserError as error:
+            bad[name] += 1
+            faults[str(error)] += 1
+            print(number, name, values, error, flush=True)
+            continue
+        told = wrong(mesh, values)
         bad[name] += bool(told)
         for fault in told:
             faults[fault] += 1

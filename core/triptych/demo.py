@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         shutil.copyfile(PHOTOGRAPH, folder / "photograph.jpg")
         sections = [*style_sections(folder), dream_section(folder)]
         sections += [fill_section(folder), larger_section(folder)]
-        sections += [material_section(folder)]
+        sections += [material_section(folder), shape_section(folder)]
         sections += [tune_section(folder), drum_section(folder)]
         taken = time.perf_counter() - begun
         count = sum(bool(figure.command) for section in sections for figure in section.figures)
@@ -209,6 +209,28 @@ def material_section(folder: Path) -> Section:
     material("bricks", *maps)
     for kind, title in (("marble", "Marble"), ("planks", "Planks"), ("terrazzo", "Terrazzo")):
         material(kind, ("colour", title))
+    return made
+
+
+def shape_section(folder: Path) -> Section:
+    """Runs `shape` into `folder`: a chair, another one, what is between, one with a material."""
+    made = Section("Shapes", "Solids in metres, closed and with texture coordinates, as GLB files.")
+    cross = ["cross", "chair.glb", "other.glb"]
+    figures = [
+        ("chair", "A chair", ["chair", "--seed", "4"]),
+        ("other", "Another chair", ["chair", "--seed", "9"]),
+        ("crossed", "A crossing of both", cross),
+        ("planked", "The same, of planks", [*cross, "--material", "planks"]),
+    ]
+    for name, title, words in figures:
+        given = [str(folder / word) if word.endswith(".glb") else word for word in words]
+        drawn = folder / f"{name}.png"
+        options = ["-o", str(folder / f"{name}.glb"), "--picture", str(drawn)]
+        if cli.main(["shape", *given, *options, "--overwrite", "--quiet"]):
+            raise UserError(f"the demo stopped at {name}.glb: `triptych doctor` may say why.")
+        print(folder / f"{name}.glb")
+        command = shlex.join(["triptych", "shape", *words, "-o", f"{name}.glb"])
+        made.figures.append(Figure(drawn.name, title, "", command))
     return made
 
 

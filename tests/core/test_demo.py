@@ -27,14 +27,17 @@ def test_the_page_shows_what_was_made(small: Path, capsys: pytest.CaptureFixture
     page = (out / "index.html").read_text("utf-8")
     shown = set(re.findall(r'src="([^"]+)"', page))
     scores = {path.name for path in out.glob("*.mid")}
+    solids = {path.name for path in out.glob("*.glb")}
     files = {path.name for path in out.iterdir() if path.is_file()}
-    assert {name for name in shown if "/" not in name} == files - {"index.html"} - scores
+    assert {name for name in shown if "/" not in name} == files - {"index.html"} - scores - solids
     assert all((out / name).is_file() for name in shown)
     assert shown >= {"photograph.jpg", "style-vangogh-starry-night.jpg", "styles.png"}
     assert shown >= {"dream.jpg", "small.png", "larger.png"}
     assert shown >= {"scribbled.png", "filled.jpg", "mask.png"}
     assert shown >= {"bricks/colour.png", "bricks/normal.png", "marble/colour.png"}
     assert shown >= {"beat.png", "humanised.png", "drumified.png"}
+    assert solids == {"chair.glb", "other.glb", "crossed.glb", "planked.glb"}
+    assert shown >= {"chair.png", "crossed.png", "planked.png"}
     assert scores >= {"beat.mid", "humanised.mid", "drumified.mid"}
     assert scores >= {"tune.mid", "choir.mid", "trio.mid"}
     assert any(name.startswith("colour-") for name in shown)

@@ -1,12 +1,10 @@
 """Blender for the tests: the extension's zip, and Blender as a Python module of its own."""
 
-import importlib.util
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -80,16 +78,3 @@ def extension() -> Path:
     """The extension's zip for this machine, built anew; its wheels are kept."""
     (made,) = blender.build(CACHE / "extension", [blender.this_platform()])
     return made
-
-
-def stand_in(folder: Path) -> Path:
-    """A user's folder with the shapes that are written by hand for the tests of shapes."""
-    path = Path(__file__).parents[1] / "shape" / "conftest.py"
-    spec = importlib.util.spec_from_file_location("stand_in_shapes", path)
-    assert spec is not None
-    assert spec.loader is not None
-    shapes: Any = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = shapes  # where pickling and type hints look for it
-    spec.loader.exec_module(shapes)
-    shapes.write(folder / "bundles" / "shape", "shape")
-    return folder

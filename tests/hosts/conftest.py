@@ -98,30 +98,32 @@ def ardour(jack: studio.Studio) -> studio.Ardour:
 
 
 @pytest.fixture(scope="session")
-def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A user's folder with a model of shapes."""
-    return blender_host.stand_in(tmp_path_factory.mktemp("shapes"))
+def blender_user(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's folder, empty."""
+    return tmp_path_factory.mktemp("user")
 
 
 @pytest.fixture(scope="session")
-def blender_zip(shapes: Path) -> Path:
+def blender_zip(blender_user: Path) -> Path:
     """The extension as this checkout builds it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TRIPTYCH_USER_DATA", str(shapes))
+        patch.setenv("TRIPTYCH_USER_DATA", str(blender_user))
         return blender_host.extension()
 
 
 @pytest.fixture(scope="session")
-def blender_module(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> blender_host.Module:
+def blender_module(
+    blender_user: Path, tmp_path_factory: pytest.TempPathFactory
+) -> blender_host.Module:
     """Blender as a Python module."""
-    return blender_host.Module(shapes, tmp_path_factory.mktemp("blender"))
+    return blender_host.Module(blender_user, tmp_path_factory.mktemp("blender"))
 
 
 @pytest.fixture(scope="session")
-def blender_window(blender_zip: Path, shapes: Path) -> Iterator[Any]:
+def blender_window(blender_zip: Path, blender_user: Path) -> Iterator[Any]:
     """Blender's window, on a screen of its own, with the extension installed from the zip."""
     roots.need("Blender")
-    made = the_blender_window().Window(roots.Root(), blender_zip, shapes)
+    made = the_blender_window().Window(roots.Root(), blender_zip, blender_user)
     yield made
     made.close()
 

@@ -53,10 +53,10 @@ def test_the_zip_says_what_it_holds(blender_zip: Path):
     assert not [name for name in names if "training" in name]
 
 
-def test_the_same_sources_make_the_same_zip(blender_zip: Path, shapes: Path, tmp_path: Path):
+def test_the_same_sources_make_the_same_zip(blender_zip: Path, blender_user: Path, tmp_path: Path):
     shutil.copytree(blender_zip.parent / "wheels", tmp_path / "wheels")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TRIPTYCH_USER_DATA", str(shapes))
+        patch.setenv("TRIPTYCH_USER_DATA", str(blender_user))
         (again,) = blender.build(tmp_path, [blender.this_platform()])
     assert again.read_bytes() == blender_zip.read_bytes()
 

@@ -111,10 +111,12 @@ class ShapeModel:
         made = self._run("build", {"code": code, **wish})["coordinates"]
         if self._space is not None:
             made = self._space.latents(made)
-        reach = float(self.bundle.card.extra["reach"])
-        made = made.clip(-reach, reach)
-        made[:, -3:] = wish["proportions"]
-        return made
+        extra = self.bundle.card.extra
+        far = made[:, :-3]
+        if share := float(extra.get("sharpened", 0)):
+            far = space.sharpened(far, int(extra["nodes"]), share)
+        reach = float(extra["reach"])
+        return np.concatenate([far.clip(-reach, reach), wish["proportions"]], 1)
 
     def coded(self, latent: Array, category: str) -> Array:
         """The code of a latent of this category."""

@@ -108,7 +108,10 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         path = folder
         for name, more in (
             ("shape", {"width": 8, "points": 256, "batch": 2}),
-            ("shape-coder", {"base": str(folder / "shape"), "batch": 4, "nodes": 64}),
+            (
+                "shape-coder",
+                {"base": str(folder / "shape"), "batch": 4, "nodes": 64, "pixels": 12},
+            ),
         ):
             made = commands._recipe(name, {**small, **more})
             run = loop.fit(made, Run(folder / f"run-{name}"))

@@ -16,6 +16,7 @@ from triptych import bundle
 from triptych.engine import Engine, Job
 from triptych.shape.distances import signed_distances
 from triptych.shape.model import DIRECTIONS, ShapeModel
+from triptych.shape.space import sharpened
 from triptych.training import commands, loop
 from triptych.training.loop import Run
 from triptych.training.shape import grids, real, samples, shape_export
@@ -187,7 +188,7 @@ def test_codes_and_their_generator_go_into_the_bundle(tmp_path: Path) -> None:
     run = loop.fit(base, Run(tmp_path / "base"))
     before = base.export(loop.averaged(base, run), run, tmp_path / "shape")
     few: dict[str, Any] = {"shapes": 3, "real": False, "batch": 4, "steps": 2, "log_every": 1}
-    few |= {"precision": "32-true"}
+    few |= {"precision": "32-true", "pixels": 12}
     given = few | {"base": str(before), "held_out": 2, "nodes": 64}
     made = commands._recipe("shape-coder", given)
     run = loop.fit(made, Run(tmp_path / "coder-run"))
@@ -225,7 +226,9 @@ def test_codes_and_their_generator_go_into_the_bundle(tmp_path: Path) -> None:
         built = model.built(code, {"chair": 1.0}, latent[0, -3:])
         assert model.drawn("chair", latent[0, -3:], seed=1).shape == (1, CODE)
     np.testing.assert_allclose(code, told.numpy(), atol=2e-3)
-    np.testing.assert_allclose(built, wanted.numpy(), atol=2e-3)
+    np.testing.assert_allclose(
+        built[:, :-3], sharpened(wanted[:, :-3].numpy(), NODES, 0.25), atol=2e-3
+    )
     assert np.array_equal(built[:, -3:], latent[:, -3:])
 
 

@@ -38,6 +38,7 @@ class CoderSettings:
     shapes: int = 20000  # procedural ones
     held_out: int = 170  # procedural ones that are never trained on
     real: bool = True  # the free meshes too
+    pixels: int = 96  # side of a shape in the sheet of samples
     count: int = 384  # principal components that a code is built to
     seen: int = 256  # principal components that a code is read from
     nodes: int = 1024  # of the grid, whose distances are compared in a step
@@ -49,6 +50,7 @@ class CoderSettings:
     unlike: float = 0.3  # share of the pairs that are of two categories
     again: float = 0.1  # weight of the code's error when what was built is read again
     penalty: float = 10.0  # weight of the gradient penalty
+    sharpened: float = 0.25  # how much what is built is sharpened, so that thin parts are kept
     rate: float = 4e-4
     critic_rate: float = 6e-4  # two time scales (Heusel et al. 2017) for several critic steps
 
@@ -237,7 +239,7 @@ class CoderRecipe(Recipe):
             code, kind, box = (torch.lerp(x[:1], x[1:], share) for x in (codes, kinds, size))
             latents = Build(coder).latents(code, kind, box / box.amax(1, keepdim=True))
             rows.append([shape_export.distance(net, latent[None]) for latent in latents])
-        return render.sheet(rows, 96)
+        return render.sheet(rows, self.settings.pixels)
 
     @torch.no_grad()
     def export(self, modules: Mapping[str, nn.Module], run: Run, folder: Path) -> Path:
@@ -255,6 +257,7 @@ class CoderRecipe(Recipe):
                 **base.card.extra,
                 "components": len(coder.space.axes),
                 "seen": coder.seen,
+                "sharpened": s.sharpened,
                 "directions": [one.name for one in DIRECTIONS],
             },
         )

@@ -42,6 +42,8 @@ class GeneratorSettings:
     base: str = ""  # folder of the bundle whose coder is used; empty: the one that ships
     shapes: int = 20000  # procedural ones
     real: bool = True  # the free meshes too
+    pixels: int = 96  # side of a shape in the sheet of samples
+    spread: float = 0.3  # of the codes around their means, as a share of the coder's
     penalty: float = 10.0  # weight of the gradient penalty
     rate: float = 2e-4
     critic_rate: float = 6e-4  # two time scales (Heusel et al. 2017) for several critic steps
@@ -52,7 +54,7 @@ class GeneratorRecipe(Recipe):
 
     Both networks depend on the category and on the proportions of the bounding box; the critic's
     objective is E[D(x)] - E[D(G(z))] with a gradient penalty (WGAN-GP, Gulrajani et al. 2017). The
-    codes are those of the training shapes, spread as the coder spreads them; the coder itself does
+    codes are those of the training shapes, spread less than the coder spreads them; the coder does
     not change, so that what is drawn is what it has learned to build.
     """
 
@@ -79,7 +81,7 @@ class GeneratorRecipe(Recipe):
         kinds = torch.eye(len(FAMILIES))[torch.from_numpy(self.category)]
         told = self.coder(placed, kinds, torch.from_numpy(self.size), "code")
         mean, log = told.to(device).chunk(2, 1)
-        self.mean, self.spread = mean, (0.5 * log.clamp(-8, 2)).exp()
+        self.mean, self.spread = mean, s.spread * (0.5 * log.clamp(-8, 2)).exp()
         self.steps = 0
         generator = Generator(len(FAMILIES))
         generator.begin(told[:, :CODE], torch.from_numpy(self.category))
@@ -176,7 +178,7 @@ class GeneratorRecipe(Recipe):
                 code = draw(noise.to(device), kinds.to(device), size.to(device)).cpu()
                 row.append(shape_export.distance(net, build.latents(code, kinds, size)))
             rows.append(row)
-        return render.sheet(rows, 96)
+        return render.sheet(rows, self.settings.pixels)
 
     @torch.no_grad()
     def export(self, modules: Mapping[str, nn.Module], run: Run, folder: Path) -> Path:

@@ -1,0 +1,65 @@
+"""Makes docs/shapes.jpg, the picture in the README: `python docs/shapes.py`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from triptych.engine import Engine
+from triptych.shape.mesh import Mesh
+from triptych.shape.render import rendered
+from triptych.task import get_task
+
+SIDE, CAPTION, COUNT, VARIETY = 200, 22, 6, 0.6
+SEEDS = {"armchair": 0, "chair": 4, "sofa": 0, "cabinet": 0}
+
+
+def main() -> None:
+    """Six shapes of each of four categories as they come, a crossing, and a direction."""
+    rows = [
+        (
+            name.capitalize(),
+            [made("shape", category=name, seed=first + n, variety=VARIETY) for n in range(COUNT)],
+        )
+        for name, first in SEEDS.items()
+    ]
+    one, other = rows[0][1][0], rows[1][1][0]
+    shares = np.linspace(0, 1, COUNT)
+    crossed = [made("cross_shapes", one, other=other, share=float(share)) for share in shares]
+    steps = np.linspace(-2.5, 2.5, COUNT)
+    moved = [
+        made("shape", category="armchair", seed=1, variety=VARIETY, flare=float(step))
+        for step in steps
+    ]
+    rows += [
+        ("An armchair crossed with a chair", crossed),
+        ("An armchair, with less and more flare", moved),
+    ]
+    sheet = Image.new("RGB", (COUNT * SIDE, len(rows) * (SIDE + CAPTION)), "white")
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
+    for row, (title, shapes) in enumerate(rows):
+        top = row * (SIDE + CAPTION)
+        for place, mesh in enumerate(shapes):
+            shown = Image.fromarray((rendered(mesh, SIDE) * 255 + 0.5).astype(np.uint8))
+            sheet.paste(shown, (place * SIDE, top))
+        pen.text((4, top + SIDE + 2), title, "black", font)
+    sheet.save(Path(__file__).with_name("shapes.jpg"), quality=88)
+
+
+def drawn(category: str, seed: int, **values: Any) -> Mesh:
+    """A shape of a category."""
+    return made("shape", category=category, seed=seed, variety=VARIETY, **values)
+
+
+def made(task: str, given: Mesh | None = None, **values: Any) -> Mesh:
+    """What a task makes."""
+    engine = Engine(["cpu"], 2)
+    mesh: Mesh = get_task(task).run(given, engine=engine, detail=96, **values).made
+    return mesh
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""The model of shapes that ships."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import trimesh
+from tests.shape.test_shape import ENGINE, check
+
+from triptych.engine import Job
+from triptych.shape.mesh import Mesh
+from triptych.shape.model import ShapeModel, categories_of
+from triptych.shape.shape import CROSS, SHAPE, VARY
+
+
+@pytest.fixture(scope="module")
+def shipped() -> ShapeModel:
+    return ShapeModel("shape", ENGINE, Job())
+
+
+def made(task: Any, given_: Any = None, **values: Any) -> Mesh:
+    result = task.run(given_, engine=ENGINE, **{"detail": 48, "model": "shape", **values}).made
+    assert isinstance(result, Mesh)
+    return result
+
+
+def test_each_category_makes_sound_shapes_of_its_usual_size(shipped: ShapeModel):
+    for number, category in enumerate(categories_of(shipped.bundle)):
+        check(made(SHAPE, category=category.name, seed=number), category.size)
+
+
+def test_a_new_shape_stays_near_what_it_was_varied_from():
+    one = made(SHAPE, category="armchair", seed=3)
+    near, far = (made(VARY, one, amount=amount, seed=4) for amount in (0.15, 1.0))
+    check(near, one.size)
+
+    def apart(other: Mesh) -> float:
+        gap = ((one.vertices[::9, None] - other.vertices[::9]) ** 2).sum(2)
+        return float(gap.min(0).mean() + gap.min(1).mean())
+
+    assert apart(near) < 0.5 * apart(far)
+
+
+def test_more_solidity_is_more_volume():
+    def volume(step: float) -> float:
+        shapes = [made(SHAPE, category="shelf", seed=seed, solidity=step) for seed in range(3)]
+        return float(np.mean([shape.volume / np.prod(shape.size) for shape in shapes]))
+
+    assert volume(-1.5) < volume(0) < volume(1.5)
+
+
+def test_a_table_with_thin_legs_comes_back(shipped: ShapeModel):
+    boxes: list[Any] = [((0, 0, 0), (1.2, 0.04, 0.7))]
+    boxes += [((x, -0.36, z), (0.05, 0.7, 0.05)) for x in (-0.55, 0.55) for z in (-0.3, 0.3)]
+    parts = [trimesh.creation.box(size).apply_translation(at) for at, size in boxes]
+    table: Any = trimesh.util.concatenate(parts)
+    mesh = Mesh(table.vertices.astype(np.float32), table.faces.astype(np.int32))
+    places = np.random.default_rng(0).uniform(-0.5, 0.5, (50000, 3)) * table.extents
+    within = [(np.abs(places - at) < np.array(size) / 2) for at, size in boxes_around(boxes, table)]
+    truth = np.any([one.all(1) for one in within], 0)
+    cube = (places * 1.9 / table.extents.max()).astype(np.float32)
+    kept = shipped.field(shipped.encoded(mesh), 0.0)(cube) < 0
+    assert (kept & truth).sum() / (kept | truth).sum() > 0.75
+    check(made(CROSS, mesh, other=mesh, share=0.0, detail=64), mesh.size)
+
+
+def boxes_around(boxes: Any, table: Any) -> list[Any]:
+    """The boxes as they stand around the middle of the table's own box."""
+    middle = np.mean(table.bounds, 0)
+    return [(np.array(at) - middle, size) for at, size in boxes]
