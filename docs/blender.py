@@ -1,4 +1,4 @@
-"""Makes docs/blender-panel.png, Blender's window with Triptych in it.
+"""Makes docs/blender-panel.png and -candidates.png, Blender's window with Triptych in it.
 
     python docs/blender.py
 
@@ -26,6 +26,12 @@ space.shading.type = 'MATERIAL'
 space.region_3d.view_rotation = Euler((1.1, 0, 0.6)).to_quaternion()
 space.region_3d.view_location, space.region_3d.view_distance = (0.75, 0, 0.1), 3.6
 """
+NEAR = """
+space = view()[1].spaces.active
+space.shading.type = 'SOLID'
+space.region_3d.view_location, space.region_3d.view_distance = (0.2, 0, 0.35), 2.6
+"""
+CHOSEN = 1  # the candidate that is placed
 PATIENCE = 90  # seconds for the preview's shaders
 
 
@@ -48,6 +54,15 @@ def main() -> None:
             window.ask(LOOK)
             time.sleep(PATIENCE)
             save(window, "panel")
+            window.ask("for one in list(bpy.data.objects): bpy.data.objects.remove(one)")
+            window.ask("bpy.context.scene.triptych.page = 'shape'")
+            window.ask("bpy.context.scene.triptych.shape.category = 'armchair'")
+            window.ask(NEAR)
+            window.invoke("triptych.candidates", task="shape")
+            window.until(IDLE)
+            window.ask(f"bpy.ops.triptych.place(number={CHOSEN})")
+            time.sleep(5)  # it is drawn
+            save(window, "candidates")
         finally:
             window.close()
 

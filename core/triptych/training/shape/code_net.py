@@ -16,7 +16,7 @@ from triptych.training.shape.latents import Space, with_proportions
 CODE = 128
 NOISE = 64
 PROTOTYPES = 128  # codes of each category, of which others are mixtures
-DRAWN = 16  # codes of which one is taken
+DRAWN = 4  # codes of which one is taken
 _KIND = 24  # numbers that stand for a category
 _WIDTH = 512
 _SHARP = 80  # how much more the prototypes' weights differ when training begins

@@ -154,7 +154,7 @@ def graphs(net: ShapeNet) -> dict[str, GraphExport]:
     places = {0: "count"}
     return {
         "decode": GraphExport(
-            net.decoder, latent(), ["grid"], {}, [latent(), latent()], named=True
+            net.decoder, latent(), ["grid"], {}, [latent(), latent(), latent()], named=True
         ),
         "field": GraphExport(
             Field(net),
@@ -184,7 +184,7 @@ def code_graphs(coder: Coder) -> dict[str, GraphExport]:
             built(0),
             ["coordinates"],
             {},
-            [built(1), built(last)],
+            [built(1), built(4), built(last)],
             _WITHIN,
             named=True,
             int8=True,
@@ -194,7 +194,7 @@ def code_graphs(coder: Coder) -> dict[str, GraphExport]:
             read(0),
             ["code"],
             {},
-            [read(1), read(last)],
+            [read(1), read(4), read(last)],
             _WITHIN,
             named=True,
             int8=True,
@@ -216,5 +216,5 @@ def draw_graph(draw: Draw) -> dict[str, GraphExport]:
     def drawn(category: int) -> dict[str, Tensor]:
         return {"noise": torch.randn(DRAWN, NOISE), **_wish(category)}
 
-    trials = [drawn(1), drawn(len(FAMILIES) - 1)]
+    trials = [drawn(number) for number in (1, 4, len(FAMILIES) - 1)]
     return {"draw": GraphExport(draw, drawn(0), ["code"], {}, trials, _WITHIN, int8=True)}
