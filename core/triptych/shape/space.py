@@ -46,14 +46,14 @@ def sharpened(distances: Array, nodes: int, share: float) -> Array:
     """Signed distances (B x nodes**3) with the crests of the shape higher by `share` of their bend.
 
     What a code is read and built from is a little blurred, and where a part is thinner than the
-    grid's cells it then vanishes. As in unsharp masking the second difference is taken off, that
-    along the axis on which it is largest, and only near the surface.
+    grid's cells it then vanishes. As in unsharp masking second differences are taken off, those of
+    the axes on which the distance has a crest, and only near the surface.
     """
     grid = distances.reshape(-1, nodes, nodes, nodes)
     bent = np.zeros_like(grid)
     for axis in (1, 2, 3):
         around = np.pad(grid, [(int(a == axis), int(a == axis)) for a in range(4)], "edge")
         before, after = (around.take(range(start, start + nodes), axis) for start in (0, 2))
-        np.maximum(bent, before + after - 2 * grid, out=bent)
+        bent += np.maximum(before + after - 2 * grid, 0)
     made: Array = grid - share * bent * np.exp(-((grid / _NEAR) ** 2))
     return made.reshape(distances.shape)
