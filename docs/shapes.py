@@ -13,12 +13,12 @@ from triptych.shape.mesh import Mesh
 from triptych.shape.render import rendered
 from triptych.task import get_task
 
-SIDE, CAPTION, COUNT, VARIETY = 200, 22, 6, 0.6
-SEEDS = {"armchair": 0, "chair": 4, "sofa": 0, "cabinet": 0}
+SIDE, CAPTION, COUNT, VARIETY = 200, 22, 6, 1.0
+SEEDS = {"armchair": 100, "chair": 101, "sofa": 100, "stool": 102, "vase": 102}
 
 
 def main() -> None:
-    """Six shapes of each of four categories as they come, a crossing, and a direction."""
+    """Six shapes of each of five categories as they come, a crossing, and a direction."""
     rows = [
         (
             name.capitalize(),
@@ -26,16 +26,16 @@ def main() -> None:
         )
         for name, first in SEEDS.items()
     ]
-    one, other = rows[0][1][0], rows[1][1][0]
+    one, other = rows[1][1][2], rows[1][1][5]
     shares = np.linspace(0, 1, COUNT)
     crossed = [made("cross_shapes", one, other=other, share=float(share)) for share in shares]
     steps = np.linspace(-2.5, 2.5, COUNT)
     moved = [
-        made("shape", category="armchair", seed=1, variety=VARIETY, flare=float(step))
+        made("shape", category="armchair", seed=101, variety=VARIETY, flare=float(step))
         for step in steps
     ]
     rows += [
-        ("An armchair crossed with a chair", crossed),
+        ("Two chairs crossed", crossed),
         ("An armchair, with less and more flare", moved),
     ]
     sheet = Image.new("RGB", (COUNT * SIDE, len(rows) * (SIDE + CAPTION)), "white")
@@ -47,11 +47,6 @@ def main() -> None:
             sheet.paste(shown, (place * SIDE, top))
         pen.text((4, top + SIDE + 2), title, "black", font)
     sheet.save(Path(__file__).with_name("shapes.jpg"), quality=88)
-
-
-def drawn(category: str, seed: int, **values: Any) -> Mesh:
-    """A shape of a category."""
-    return made("shape", category=category, seed=seed, variety=VARIETY, **values)
 
 
 def made(task: str, given: Mesh | None = None, **values: Any) -> Mesh:
