@@ -36,13 +36,13 @@ def main() -> None:
         except UserError as error:
             bad[name] += 1
             faults[str(error)] += 1
-            print(number, name, values, error, flush=True)
+            print(number, name, error, flush=True)
             continue
         told = wrong(mesh, values)
         bad[name] += bool(told)
         for fault in told:
             faults[fault] += 1
-            print(number, name, values, fault, flush=True)
+            print(number, name, fault, flush=True)
         kept = [*kept[-19:], mesh]
     failed = sum(bad.values())
     body = (

@@ -24,6 +24,7 @@ Array = NDArray[Any]
 
 _RADIUS = 0.06  # of the cube's half side: what the full roundness rounds
 _MOST_STEPS = 60  # of smoothing
+_THICKER = (0.0, 0.02, 0.04, 0.08)  # what is tried in turn where a shape is too thin to be seen
 _CANDIDATES = 48  # from which one that is like the favourites is chosen
 
 
@@ -177,18 +178,23 @@ def _solid(
     model: ShapeModel, latent: Array, category: str, size: Array, job: Job, values: dict[str, Any]
 ) -> Result:
     """The mesh of a latent, of exactly this size (metres)."""
-    # What can be made again from the record is what is made now.
-    latent = latent.astype(np.float16).astype(np.float32)
-    field = model.field(latent, values["symmetry"])
     detail, most = values["detail"], values["triangles"]
-    vertices, faces = extract(field, detail, field.truncation, job.part(0.05, 0.8))
-    vertices, faces = meshes.solid(vertices, faces)
-    if not len(faces):
+    for thicker in _THICKER:
+        latent = np.concatenate([latent[:, :-3] - np.float32(thicker), latent[:, -3:]], 1)
+        # What can be made again from the record is what is made now.
+        latent = latent.astype(np.float16).astype(np.float32)
+        field = model.field(latent, values["symmetry"])
+        vertices, faces = extract(field, detail, field.truncation, job.part(0.05, 0.8))
+        vertices, faces = meshes.solid(vertices, faces)
+        if len(faces):
+            break
+    else:
         raise UserError("nothing came of it: try another seed, or more detail.")
     steps = round((values["roundness"] * _RADIUS * detail / 2) ** 2)
     vertices = meshes.rounded(vertices, faces, min(steps, _MOST_STEPS))
     if most is not None and len(faces) > most:
         vertices, faces = decimated(vertices, faces, most, job.part(0.8, 0.97))
+    vertices, faces = meshes.solid(vertices, faces)  # a small part may have shrunk
     vertices = meshes.fitted(vertices, size)
     record = model.record(latent, category, size)
     job.progress(1.0, "done")
