@@ -128,8 +128,8 @@ class ShapeModel:
     @property
     def _space(self) -> Space | None:
         """None: a latent's coordinates are its numbers."""
-        known = "space.npz" in self.bundle.card.files
-        return space.read(self.bundle.file("space.npz")) if known else None
+        sha256 = self.bundle.card.files.get("space.npz")
+        return space.read(self.bundle.file("space.npz"), sha256) if sha256 else None
 
     def _wish(self, shares: Mapping[str, float], size: Array) -> dict[str, Array]:
         kinds = np.zeros((1, len(self.categories)), np.float32)

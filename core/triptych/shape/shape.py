@@ -24,7 +24,7 @@ Array = NDArray[Any]
 
 _RADIUS = 0.06  # of the cube's half side: what the full roundness rounds
 _MOST_STEPS = 60  # of smoothing
-_THICKER = (0.0, 0.02, 0.04, 0.08)  # what is tried in turn where a shape is too thin to be seen
+_THICKER = (0.0, 0.02, 0.04, 0.08)  # added in turn where a shape is too thin to be seen
 _CANDIDATES = 48  # from which one that is like the favourites is chosen
 
 

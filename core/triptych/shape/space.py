@@ -35,8 +35,8 @@ class Space:
 
 
 @functools.lru_cache(maxsize=2)
-def read(path: Path) -> Space:
-    """The space in a bundle's `space.npz`; its axes are stored as int8 with a step each."""
+def read(path: Path, sha256: str) -> Space:
+    """The space in a bundle's `space.npz` of that hash; its axes are int8 with a step each."""
     with np.load(path) as held:
         axes = held["axes"].astype(np.float32) * held["step"][:, None]
         return Space(held["mean"].astype(np.float32), axes)

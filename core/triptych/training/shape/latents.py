@@ -70,9 +70,9 @@ class Space(nn.Module):
         return stream.getvalue()
 
     @classmethod
-    def read(cls, path: Path) -> Space:
+    def read(cls, path: Path, sha256: str) -> Space:
         """The space that `told` wrote."""
-        held = components.read(path)
+        held = components.read(path, sha256)
         made = cls(len(held.axes))
         made.mean.data, made.axes.data = torch.from_numpy(held.mean), torch.from_numpy(held.axes)
         return made
