@@ -69,7 +69,7 @@ def main() -> None:
         ("while nothing is done", f"{1000 * idle:.0f} ms", "", ""),
     ]
     body = f"""A timer of 20 ms in Blender {version}, whose window the processor draws as well: how
-late it came at most in {ROUNDS} rounds.
+late it came at most in {ROUNDS} rounds, each in an empty scene.
 
 {results.table(("when", "late by", "wanted at most", ""), rows)}"""
     results.publish(options, "Blender's window while it works", body)
@@ -77,6 +77,9 @@ late it came at most in {ROUNDS} rounds.
 
 def measured(window: Any) -> tuple[float, float, float, int]:
     """How late the timer came at most, working and then; the seconds in all; the triangles."""
+    # What stands in the scene is drawn again and again for some seconds, by the processor here.
+    window.ask("for one in list(bpy.data.objects): bpy.data.objects.remove(one)")
+    time.sleep(3)
     window.ask("working.clear(); otherwise.clear()")
     start = time.perf_counter()
     window.invoke("triptych.shape", detail=DETAIL)
