@@ -13,7 +13,7 @@ from triptych.shape.mesh import Mesh
 from triptych.shape.render import rendered
 from triptych.task import get_task
 
-SIDE, CAPTION, COUNT, VARIETY = 200, 22, 6, 1.0
+SIDE, CAPTION, COUNT = 200, 22, 6
 SEEDS = {"armchair": 100, "chair": 101, "sofa": 100, "stool": 102, "vase": 102}
 
 
@@ -22,7 +22,7 @@ def main() -> None:
     rows = [
         (
             name.capitalize(),
-            [made("shape", category=name, seed=first + n, variety=VARIETY) for n in range(COUNT)],
+            [made("shape", category=name, seed=first + n) for n in range(COUNT)],
         )
         for name, first in SEEDS.items()
     ]
@@ -30,10 +30,7 @@ def main() -> None:
     shares = np.linspace(0, 1, COUNT)
     crossed = [made("cross_shapes", one, other=other, share=float(share)) for share in shares]
     steps = np.linspace(-2.5, 2.5, COUNT)
-    moved = [
-        made("shape", category="armchair", seed=101, variety=VARIETY, flare=float(step))
-        for step in steps
-    ]
+    moved = [made("shape", category="armchair", seed=101, flare=float(step)) for step in steps]
     rows += [
         ("Two chairs crossed", crossed),
         ("An armchair, with less and more flare", moved),

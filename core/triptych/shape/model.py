@@ -3,8 +3,8 @@
 A *latent* is the signed distances, cut at the card's `reach`, at the nodes of a grid over the
 shape's own box (`nodes` along each side, x slowest, in a cube of which the longest side fills
 0.95), then the proportions of the box. A *code* is a few numbers that tell what kind of latent it
-is among those of its category: whatever lies between two codes is a shape too, which does not hold
-of latents, where a leg that stands elsewhere vanishes.
+is among those of its category: what lies between two codes of a category is a shape too, which does
+not hold of latents, where a leg that stands elsewhere vanishes.
 """
 
 from __future__ import annotations

@@ -192,9 +192,11 @@ def _solid(
         raise UserError("nothing came of it: try another seed, or more detail.")
     steps = round((values["roundness"] * _RADIUS * detail / 2) ** 2)
     vertices = meshes.rounded(vertices, faces, min(steps, _MOST_STEPS))
-    if most is not None and len(faces) > most:
+    fewer = most is not None and len(faces) > most
+    if fewer:
         vertices, faces = decimated(vertices, faces, most, job.part(0.8, 0.97))
-    vertices, faces = meshes.solid(vertices, faces)  # a small part may have shrunk
+    if steps or fewer:
+        vertices, faces = meshes.solid(vertices, faces)  # a small part may have shrunk
     vertices = meshes.fitted(vertices, size)
     record = model.record(latent, category, size)
     job.progress(1.0, "done")

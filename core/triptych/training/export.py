@@ -55,7 +55,7 @@ class GraphExport:
     int8: bool = False
 
 
-def halve(model: onnx.ModelProto, int8: bool = False) -> None:
+def shrink(model: onnx.ModelProto, int8: bool = False) -> None:
     """Store the float32 weights of `model` as float16, each behind a cast back.
 
     Small ones and those that float16 cannot hold stay as they are; with `int8` large matrices
@@ -68,7 +68,7 @@ def halve(model: onnx.ModelProto, int8: bool = False) -> None:
         values = numpy_helper.to_array(tensor)
         name = tensor.name
         if int8 and _is_matrix(values.shape):
-            rounded, step = _as_int8(torch.from_numpy(values.copy()))
+            rounded, step = as_int8(torch.from_numpy(values.copy()))
             stored = numpy_helper.from_array(rounded.numpy(), f"{name}.int8")
             steps.append(numpy_helper.from_array(step.numpy(), f"{name}.step"))
             wide = helper.make_node("Cast", [stored.name], [f"{name}.wide"], to=TensorProto.FLOAT)
@@ -88,7 +88,7 @@ def _is_matrix(shape: Sequence[int]) -> bool:
     return len(shape) == 2 and min(shape) >= 32
 
 
-def _as_int8(matrix: Tensor) -> tuple[Tensor, Tensor]:
+def as_int8(matrix: Tensor) -> tuple[Tensor, Tensor]:
     """A matrix as int8 with a step for each row (N x 1)."""
     step = (matrix.abs().amax(1, keepdim=True) / 127).clamp(min=1e-12)
     return (matrix / step).round().to(torch.int8), step
@@ -103,7 +103,7 @@ def weights(path: Path) -> dict[str, Tensor]:
     stored = {t.name: numpy_helper.to_array(t) for t in onnx.load(path).graph.initializer}
     found = {}
     for name, values in stored.items():
-        if name.endswith(".step"):
+        if name.endswith(".step") and f"{name.removesuffix('.step')}.int8" in stored:
             continue
         if name.endswith(".int8"):
             values = values.astype(np.float32) * stored[f"{name.removesuffix('.int8')}.step"]
@@ -133,7 +133,7 @@ def export_graph(graph: GraphExport, path: Path) -> bundle.Graph:
     model = onnx.load(path)
     model.ir_version = IR
     model.graph.ClearField("value_info")
-    halve(model, graph.int8)
+    shrink(model, graph.int8)
     onnx.checker.check_model(model)
     onnx.save(model, path)
     made = (made,) if isinstance(made, Tensor) else made
@@ -224,7 +224,7 @@ def _fill(
             if value.dtype != torch.float32 or not value.numel():
                 continue
             if graph.int8 and _is_matrix(value.shape):
-                rounded, step = _as_int8(value)
+                rounded, step = as_int8(value)
                 value.copy_(rounded * step)
             elif _halves(value.numel(), float(value.abs().max())):
                 value.copy_(value.half().float())

@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from triptych import bundle
 from triptych.shape.model import DIRECTIONS
 from triptych.training import data, export
 from triptych.training.loop import LoopSettings, Recipe, Run
@@ -116,11 +115,6 @@ class CoderRecipe(Recipe):
             space.to(device)
         return self.coordinates
 
-    def _base(self) -> bundle.Bundle:
-        if self.settings.base:
-            return bundle.open_bundle(Path(self.settings.base))
-        return bundle.get_bundle("shape", "shape")
-
     def optimizers(self, modules: Mapping[str, nn.Module]) -> dict[str, torch.optim.Optimizer]:
         made: dict[str, torch.optim.Optimizer] = {}
         for name, rate, momentum in (
@@ -213,7 +207,7 @@ class CoderRecipe(Recipe):
     def _held_out(self, coder: Any) -> float:
         """The error near the surface of held-out shapes that come back from their codes."""
         device = coder.space.axes.device
-        kinds = torch.eye(len(FAMILIES))[torch.from_numpy(self.truth_category)].to(device)
+        kinds = shape_export.kinds(self.truth_category).to(device)
         size, truth = (torch.from_numpy(x).to(device) for x in (self.truth_size, self.truth))
         code = coder(truth, kinds, size, "code")[:, :CODE]
         back = coder(code, kinds, size, "coordinates")
@@ -223,7 +217,7 @@ class CoderRecipe(Recipe):
     @torch.no_grad()
     def sample(self, modules: Mapping[str, nn.Module]) -> Image.Image | None:
         """In each row a shape, shapes between it and another, and the other, from their codes."""
-        net = shape_export.load_shape(self._base().path)
+        net = shape_export.load_shape(shape_export.base(self.settings.base).path)
         coder: Any = modules["coder"]
         placed, rows = self._placed(coder), []
         every = np.unique(self.category)
@@ -243,10 +237,10 @@ class CoderRecipe(Recipe):
 
     @torch.no_grad()
     def export(self, modules: Mapping[str, nn.Module], run: Run, folder: Path) -> Path:
-        base, s = self._base(), self.settings
+        base, s = shape_export.base(self.settings.base), self.settings
         coder: Any = modules["coder"].cpu().float()
         shapes = samples.training(s.shapes, s.real)
-        kinds = torch.eye(len(FAMILIES))[torch.from_numpy(self.category)]
+        kinds = shape_export.kinds(self.category)
         of_all = coder(self._placed(coder), kinds, torch.from_numpy(self.size), "code")
         rows = np.flatnonzero(shapes.category < len(FAMILIES))
         card = dataclasses.replace(

@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from triptych import bundle
 from triptych.shape.subject import SIDE
 from triptych.training import data, export
 from triptych.training.export import GraphExport
@@ -78,9 +77,13 @@ class PictureRecipe(Recipe):
     def setup(self, device: torch.device) -> dict[str, nn.Module]:
         s = self.settings
         self.shapes = samples.training(s.shapes, s.real)
-        self.net = shape_export.load_shape(self._base().path).to(device).eval()
+        self.net = (
+            shape_export.load_shape(shape_export.base(self.settings.base).path).to(device).eval()
+        )
         self.net.requires_grad_(False)
-        self.coder = shape_export.load_coder(self._base().path).to(device).eval()
+        self.coder = (
+            shape_export.load_coder(shape_export.base(self.settings.base).path).to(device).eval()
+        )
         self.coder.requires_grad_(False)
         self.proportions = shape_export.proportions(self.shapes.size).astype(np.float32)
         numbers = glimpses.spread(self.shapes, s.shapes)[: s.splatted]
@@ -111,11 +114,6 @@ class PictureRecipe(Recipe):
         made = Code(self.coder)(torch.from_numpy(placed), kinds, torch.from_numpy(self.proportions))
         self.coder.to(device)
         return made.numpy()
-
-    def _base(self) -> bundle.Bundle:
-        if self.settings.base:
-            return bundle.open_bundle(Path(self.settings.base))
-        return bundle.get_bundle("shape", "shape")
 
     def optimizers(self, modules: Mapping[str, nn.Module]) -> dict[str, torch.optim.Optimizer]:
         weights = [w for w in modules["net"].parameters() if w.requires_grad]
@@ -236,7 +234,7 @@ class PictureRecipe(Recipe):
         return Image.fromarray(np.concatenate([np.concatenate(row, 1) for row in rows]))
 
     def export(self, modules: Mapping[str, nn.Module], run: Run, folder: Path) -> Path:
-        base, net = self._base(), modules["net"].cpu().float().eval()
+        base, net = shape_export.base(self.settings.base), modules["net"].cpu().float().eval()
         if self.settings.refit:
             self._refit(net)
         metrics = [m for m in base.card.metrics if not str(m["name"]).startswith(_FIGURE)]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from triptych.shape import space as components
+from triptych.training.export import as_int8
 from triptych.training.shape.shape_net import LATENT, REACH
 
 _FITTED = 7000  # latents that the principal components are made from, about
@@ -59,22 +60,23 @@ class Space(nn.Module):
 
         What is written is what the space is from then on.
         """
-        step = (self.axes.abs().amax(1) / 127).clamp(min=1e-12)
-        axes = (self.axes / step[:, None]).round().to(torch.int8)
+        axes, step = as_int8(self.axes)
         self.mean.copy_(self.mean.half())
-        self.axes.copy_(axes * step[:, None])
-        held = {"mean": self.mean.half(), "axes": axes, "step": step}
+        self.axes.copy_(axes * step)
+        held = {"mean": self.mean.half(), "axes": axes, "step": step[:, 0]}
         stream = io.BytesIO()
         arrays: dict[str, Any] = {name: value.cpu().numpy() for name, value in held.items()}
         np.savez_compressed(stream, **arrays)
         return stream.getvalue()
 
     @classmethod
+    @torch.no_grad()
     def read(cls, path: Path, sha256: str) -> Space:
         """The space that `told` wrote."""
         held = components.read(path, sha256)
         made = cls(len(held.axes))
-        made.mean.data, made.axes.data = torch.from_numpy(held.mean), torch.from_numpy(held.axes)
+        made.mean.copy_(torch.from_numpy(held.mean))
+        made.axes.copy_(torch.from_numpy(held.axes))
         return made
 
     @torch.no_grad()

@@ -21,8 +21,6 @@ from triptych.training.shape.render import Distance
 from triptych.training.shape.samples import TRUNCATION, Shapes
 from triptych.training.shape.shape_net import CHANNELS, FINE, LATENT, ShapeNet
 
-_TOGETHER = 16  # shapes that are encoded at once
-
 
 class Field(nn.Module):
     """A decoded grid and points (N x 3) to distances in the cube, cut at 0.1."""
@@ -33,6 +31,11 @@ class Field(nn.Module):
 
     def forward(self, grid: Tensor, points: Tensor) -> Tensor:
         return (self.head(grid, points[None])[0] * TRUNCATION).clamp(-TRUNCATION, TRUNCATION)
+
+
+def base(folder: str) -> bundle.Bundle:
+    """The bundle in `folder` that a recipe adds to; without a folder, the one that ships."""
+    return bundle.open_bundle(Path(folder)) if folder else bundle.get_bundle("shape", "shape")
 
 
 def load_shape(folder: Path) -> ShapeNet:
@@ -171,34 +174,16 @@ def graphs(net: ShapeNet) -> dict[str, GraphExport]:
 def code_graphs(coder: Coder) -> dict[str, GraphExport]:
     """The graphs between codes and coordinates."""
 
-    def read(category: int) -> dict[str, Tensor]:
-        return {"coordinates": torch.randn(1, coder.seen), **_wish(category)}
+    def graph(module: Build | Code, given: str, size: int, made: str) -> GraphExport:
+        first, *trials = (
+            {given: torch.randn(1, size), **_wish(category)}
+            for category in (0, 1, 4, len(FAMILIES) - 1)
+        )
+        return GraphExport(module, first, [made], {}, trials, _WITHIN, named=True, int8=True)
 
-    def built(category: int) -> dict[str, Tensor]:
-        return {"code": torch.randn(1, CODE), **_wish(category)}
-
-    last = len(FAMILIES) - 1
     return {
-        "build": GraphExport(
-            Build(coder),
-            built(0),
-            ["coordinates"],
-            {},
-            [built(1), built(4), built(last)],
-            _WITHIN,
-            named=True,
-            int8=True,
-        ),
-        "code": GraphExport(
-            Code(coder),
-            read(0),
-            ["code"],
-            {},
-            [read(1), read(4), read(last)],
-            _WITHIN,
-            named=True,
-            int8=True,
-        ),
+        "build": graph(Build(coder), "code", CODE, "coordinates"),
+        "code": graph(Code(coder), "coordinates", coder.seen, "code"),
     }
 
 
