@@ -39,7 +39,28 @@ class Window:
 
     def open(self, path: Path) -> int:
         """Open a picture file in the window; its image's number."""
-        return int(self.gimp(f"value = opened('/host{path}')"))
+        return self._shown(f"opened('/host{path}')")
+
+    def paint(self, wide: int, high: int) -> int:
+        """Open a painted image of that size in the window; its number."""
+        return self._shown(f"painted({wide}, {high})")
+
+    def _shown(self, source: str) -> int:
+        image = int(self.gimp(f"value = {source}"))
+        self.show(image)
+        return image
+
+    def show(self, image: int) -> None:
+        """See that the keys go to this image: GIMP shows a new one late, and perhaps not at all."""
+        window = rf"-{image}\.\d+ .*GIMP$"
+        numbers = self.gimp("value = sorted(one.get_id() for one in Gimp.get_images())")
+        for _ in range(10):
+            end = time.monotonic() + 6
+            while time.monotonic() < end:
+                if self.seen(window, "frame", ""):
+                    return
+            self.key(f"alt+{numbers.index(image) + 1}")
+        raise RuntimeError(f"GIMP does not show image {image}: {self.log()}")
 
     def state(self, image: int) -> Any:
         """All that the image is, with its pixels."""
@@ -80,17 +101,28 @@ class Window:
         self.click(*middle(self.seen(f"^{STYLE}$", "icon", "^$")[number]["box"]))
 
     def undo(self, image: int) -> None:
-        """Undo one step of the image with Ctrl+Z; a busy window may miss a key, so look."""
+        """Undo one step of the image that is shown, with Ctrl+Z; a busy window may miss a key, so
+        look, and take the menu then."""
         before = self.state(image)
-        for _ in range(10):
+        for _ in range(3):
             self.click(*CANVAS)
             self.key("ctrl+z")
-            end = time.monotonic() + 12
-            while time.monotonic() < end:
-                if self.state(image) != before:
-                    return
-                time.sleep(0.1)
-        raise RuntimeError("nothing was undone")
+            if self._left(image, before):
+                return
+        self.show(image)
+        self.press("GIMP$", "menu", "^Edit$")
+        self.press("GIMP$", "menu item", "^Undo .")
+        if not self._left(image, before):
+            raise RuntimeError(f"nothing was undone: {self.log()}")
+
+    def _left(self, image: int, before: Any) -> bool:
+        """Whether the image soon is another than it was."""
+        end = time.monotonic() + 12
+        while self.state(image) == before:
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.1)
+        return True
 
     def screen(self) -> Path:
         """A picture of the screen."""

@@ -119,7 +119,7 @@ def test_leaving_at_once(window: Any, before: Any, image: int):
 
 
 def test_cancelling_while_it_paints(window: Any):
-    large = window.gimp("value = painted(4000, 3000)")
+    large = window.paint(4000, 3000)
     before = window.state(large)
     window.open_dialog()
     window.press(DIALOG, "button", "^OK$")
