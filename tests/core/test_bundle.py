@@ -1,6 +1,7 @@
 import copy
 import hashlib
 import json
+import logging
 import os
 import shutil
 from collections.abc import Callable
@@ -332,6 +333,7 @@ def test_bundles_are_found_in_the_named_and_the_users_folders(
 def test_a_users_bundle_overrides_nothing_silently(
     places: tuple[Path, Path], make_bundle: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.WARNING, "triptych")  # a command told to be quiet may have run before
     named, user = places
     make_bundle(named / "same", version="1.0.0")
     make_bundle(user / "same", version="2.0.0")

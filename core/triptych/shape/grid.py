@@ -21,7 +21,9 @@ Array = NDArray[Any]
 Sampler = Callable[[Array], Array]  # points N x 3 (float32) -> signed distance N
 
 CORNERS = np.array(list(itertools.product((0, 1), repeat=3)))  # of a cell; bit 4 is x, 2 y, 1 z
-_SAFETY = 1.35  # how much faster than a distance a learned field may change
+_NEAR = (
+    0.7  # of the way to a cell's corners: how near the surface its middle must be to be looked at
+)
 _ROUNDS = 200  # of repair; each one adds inner corners, so that it ends
 
 
@@ -30,7 +32,7 @@ def levels_of(resolution: int, truncation: float) -> tuple[int, int]:
 
     The truncated distance must reach from the middle of a coarse cell to its corners.
     """
-    least = _SAFETY * math.sqrt(3) / (0.95 * truncation)
+    least = _NEAR * math.sqrt(3) / (0.95 * truncation)
     halvings = max(0, math.floor(math.log2(resolution / least)))
     return -(-resolution // 2**halvings), halvings
 
@@ -81,7 +83,7 @@ class Grid:
         for level in range(halvings):
             self._job.progress(0.5 * level / halvings)
             middles = ((places + 0.5) * (2 / count) - 1).astype(np.float32)
-            near = np.abs(self._field(middles)) < _SAFETY * math.sqrt(3) / count
+            near = np.abs(self._field(middles)) < _NEAR * math.sqrt(3) / count
             places = (2 * places[near, None] + CORNERS.astype(np.int32)).reshape(-1, 3)
             count *= 2
         cells: Array = places @ self.steps

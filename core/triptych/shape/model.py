@@ -160,7 +160,9 @@ class ShapeModel:
         """The field of a latent, made symmetric by that share."""
         grid = self._run("decode", {"latent": latent})["grid"]
         graph = self.bundle.graph("field")
-        return Field(grid, graph, self._engine, self._job, self._truncation, symmetry)
+        return Field(
+            grid, latent[0, -3:], graph, self._engine, self._job, self._truncation, symmetry
+        )
 
     def moved(self, code: Array, category: str, steps: Mapping[str, float]) -> Array:
         """The code, `steps` (standard deviations) further in the directions named.

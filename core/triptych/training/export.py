@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
+import math
 import os
 import shutil
 import tempfile
@@ -42,7 +43,8 @@ class GraphExport:
     may be. `trials` are more inputs on which ONNX must agree with PyTorch. With `named` every
     weight keeps its name and shape, so that `weights` can read it again: what PyTorch would compute
     from weights alone (a GRU's gates in another order) ONNX Runtime then does when it opens them.
-    With `int8` the matrices of dense layers are stored as int8 with a step for each row.
+    With `int8` the weights of dense layers and of convolutions are stored as int8 with a step for
+    each row.
     """
 
     module: nn.Module
@@ -85,12 +87,13 @@ def shrink(model: onnx.ModelProto, int8: bool = False) -> None:
 
 
 def _is_matrix(shape: Sequence[int]) -> bool:
-    return len(shape) == 2 and min(shape) >= 32
+    return len(shape) > 1 and min(shape[0], math.prod(shape[1:])) >= 32
 
 
 def as_int8(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """A matrix as int8 with a step for each row (N x 1)."""
-    step = (matrix.abs().amax(1, keepdim=True) / 127).clamp(min=1e-12)
+    """A matrix (N x ...) as int8 with a step for each row (N x 1...)."""
+    ways = tuple(range(1, matrix.ndim))
+    step = (matrix.abs().amax(ways, keepdim=True) / 127).clamp(min=1e-12)
     return (matrix / step).round().to(torch.int8), step
 
 

@@ -151,19 +151,11 @@ class Generator(nn.Module):
     @torch.no_grad()
     def begin(self, codes: Tensor, category: Tensor) -> None:
         """Take means of near codes (N x CODE) of each category (N) as its prototypes (k-means)."""
-        rng = torch.Generator().manual_seed(0)
         for number in range(len(self.prototypes)):
             own = codes[category == number]
             if not len(own):
                 continue
-            chosen = torch.randperm(len(own), generator=rng)[torch.arange(PROTOTYPES) % len(own)]
-            middle = own[chosen.to(own.device)]
-            for _ in range(_ROUNDS):
-                nearest = torch.cdist(own, middle).argmin(1)
-                among = F.one_hot(nearest, PROTOTYPES).float()
-                many = among.sum(0)[:, None]
-                middle = torch.where(many > 0, among.T @ own / many.clamp(min=1), middle)
-            self.prototypes[number] = middle.flatten()
+            self.prototypes[number] = k_means(own, PROTOTYPES).flatten()
 
     def forward(self, noise: Tensor, kinds: Tensor, proportions: Tensor) -> Tensor:
         told = self.layers(torch.cat([noise, self.asked(kinds, proportions)], 1))
@@ -189,6 +181,19 @@ class Draw(nn.Module):
         codes = self.generator(noise, *wish)
         best = self.critic(codes, *wish).argmax(0, keepdim=True)
         return codes[best]
+
+
+@torch.no_grad()
+def k_means(points: Tensor, count: int) -> Tensor:
+    """Middles (count x D) of near points (N x D); of fewer points, some are there twice."""
+    rng = torch.Generator().manual_seed(0)
+    chosen = torch.randperm(len(points), generator=rng)[torch.arange(count) % len(points)]
+    middle = points[chosen.to(points.device)]
+    for _ in range(_ROUNDS):
+        among = F.one_hot(torch.cdist(points, middle).argmin(1), count).float()
+        many = among.sum(0)[:, None]
+        middle = torch.where(many > 0, among.T @ points / many.clamp(min=1), middle)
+    return middle
 
 
 def slope(critic: nn.Module, true: Tensor, made: Tensor, mix: Tensor, *wish: Tensor) -> Tensor:

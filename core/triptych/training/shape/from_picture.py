@@ -19,19 +19,18 @@ from triptych.training import data, export
 from triptych.training.export import GraphExport
 from triptych.training.loop import LoopSettings, Recipe, Run
 from triptych.training.shape import glimpses, grids, pictures, real, render, samples, shape_export
-from triptych.training.shape.code_net import CODE, Build, Code, Coder
+from triptych.training.shape.code_net import Build, Code, Coder, k_means
 from triptych.training.shape.glimpses import Glimpses
-from triptych.training.shape.picture_net import UNKNOWN, PictureNet
+from triptych.training.shape.picture_net import KEY, UNKNOWN, PictureNet
 from triptych.training.shape.procedural import FAMILIES
-from triptych.training.shape.samples import ANYWHERE, CATEGORIES, NEAR
+from triptych.training.shape.samples import ANYWHERE, NEAR
 from triptych.training.shape.shape_net import ShapeNet
 
 _SHIFT = 3  # pixels that a cut-out is moved by at most
 _SHOWN = 8  # held-out pictures in the sheet
 _LOOKED_AT = 48  # held-out pictures behind the figures
-_EVERY = 200  # steps between these
-_RIDGE = 1e-3  # of the last layer's regression
-_TOGETHER = 128  # pictures that are looked at at once
+_EVERY = 1000  # steps between these
+_KEYED = 0.5  # the spread of keys when training begins
 
 
 @dataclass
@@ -39,28 +38,26 @@ class PictureSettings:
     """Settings of the recipe `shape-picture`."""
 
     base: str = ""  # folder of the bundle whose codes are learned; empty: the one that ships
-    shapes: int = 8000  # procedural ones whose codes are known
+    shapes: int = 20000  # procedural ones of which pictures are made
     real: bool = True  # the free meshes too
-    splatted: int = 3000  # shapes of which quick pictures are made
-    rendered: int = 102  # procedural shapes that Blender renders
+    splatted: int = 20000  # shapes of which quick pictures are made
+    rendered: int = 816  # procedural shapes that Blender renders
     draws: int = 4  # pictures of each kind of a rendering
-    rendered_share: float = 0.2  # of the examples
+    rendered_share: float = 0.3  # of the examples
     held_out: int = 170  # procedural shapes that are never trained on
     held_out_rendered: int = 102  # of which Blender renders the first
     real_held_out: int = 60  # real ones that it renders
-    known: float = 0.35  # share of the examples whose category is given
-    fields: int = 4  # examples of a step whose distances are compared
-    points: int = 1024  # of each of these
+    known: int = 256  # shapes of each family of which codes are mixed
+    alike: float = 6.0  # known shapes that count as right for a picture, about
+    sharp: float = 1.5  # how much more their weights differ in what is told
     rate: float = 1.2e-3
-    refit: bool = True  # the last layer is solved anew for the base that is exported to
 
 
 class PictureRecipe(Recipe):
     """Learn to tell a code from a picture.
 
-    Loss: the squared difference of the codes; for some of a step's examples the difference of the
-    distances that the frozen networks make of the code from the true ones, as the autoencoder
-    learned them; small, the category and the proportions.
+    Loss: the cross-entropy of the known shapes with those that are most like the one in the
+    picture, by the squared distance of their latents' coordinates; small, the proportions.
     """
 
     name = "shape-picture"
@@ -68,7 +65,7 @@ class PictureRecipe(Recipe):
     def __init__(self, settings: PictureSettings | None = None) -> None:
         self.settings = settings or PictureSettings()
         self.loop = LoopSettings(
-            steps=8000, batch=32, warmup=100, ema=0.997, clip=1.0, picture_every=100_000
+            steps=20000, batch=32, warmup=100, ema=0.997, clip=1.0, picture_every=100_000
         )
 
     def sources(self) -> list[data.Source]:
@@ -101,19 +98,50 @@ class PictureRecipe(Recipe):
             self.held_out.append(("procedural", held, glimpses.of_pictures(of_made, 1, 1)))
             if of_real is not None and real_held is not None:
                 self.held_out.append(("real", real_held, glimpses.of_pictures(of_real, 1, 1)))
-        self.codes = self._codes()
+        self.placed = self.coder.space.cpu().stored(grids.training(s.shapes, s.real))
+        self.coder.to(device)
+        net = PictureNet(s.known, sharp=s.sharp)
+        self._begin(net)
+        self.known = torch.zeros(0)  # where the known shapes are: a run that goes on has its own
         self.steps = 0
-        return {"net": PictureNet().to(device)}
+        return {"net": net.to(device)}
 
     @torch.no_grad()
-    def _codes(self) -> np.ndarray:
-        """The codes (N x CODE) of the training shapes; what is of no family is told by all."""
-        s, device = self.settings, self.coder.space.mean.device
-        placed = self.coder.cpu().space.stored(grids.training(s.shapes, s.real))
-        kinds = shape_export.kinds(self.shapes.category)
-        made = Code(self.coder)(torch.from_numpy(placed), kinds, torch.from_numpy(self.proportions))
+    def _begin(self, net: PictureNet) -> None:
+        """Choose the known shapes: of each family those nearest to the middles of k-means."""
+        category = torch.from_numpy(self.shapes.category.astype(np.int64))
+        placed, chosen = torch.from_numpy(self.placed), []
+        for family in range(len(FAMILIES)):
+            rows = torch.nonzero(category == family)[:, 0]
+            if not len(rows):  # a few shapes only, in a trial: any will do
+                rows = torch.arange(len(category))
+            own = placed[rows]
+            middles = k_means(own, self.settings.known)
+            chosen.append(rows[torch.cdist(middles, own).argmin(1)])
+        net.shapes.copy_(torch.cat(chosen))
+        keys = placed[torch.cat(chosen)][:, :KEY]
+        keys = (keys - keys.mean(0)) / keys.std(0).clamp(min=1e-6)
+        net.keys[:, : keys.shape[1]] = _KEYED * keys
+        self._fill(net)
+
+    @torch.no_grad()
+    def _fill(self, net: Any) -> None:
+        """Put in the codes that the base has for the known shapes."""
+        rows = net.shapes.cpu().numpy()
+        kinds = shape_export.kinds(self.shapes.category[rows])
+        given = torch.from_numpy(self.placed[rows]), kinds, torch.from_numpy(self.proportions[rows])
+        device = self.coder.space.mean.device
+        net.codes.copy_(Code(self.coder.cpu())(*given))
         self.coder.to(device)
-        return made.numpy()
+
+    def _right(self, net: Any, placed: Tensor) -> Tensor:
+        """How right each of the known shapes is (B x count) for those at `placed` (B x D)."""
+        if not len(self.known):
+            self.known = torch.from_numpy(self.placed[net.shapes.cpu().numpy()]).to(placed.device)
+        apart = torch.cdist(placed, self.known) ** 2
+        near = apart.topk(1 + round(self.settings.alike), 1, largest=False).values
+        width = (near[:, -1:] - near[:, :1]).clamp(min=1e-6)
+        return (-2 * (apart - near[:, :1]) / width).softmax(1)
 
     def optimizers(self, modules: Mapping[str, nn.Module]) -> dict[str, torch.optim.Optimizer]:
         weights = [w for w in modules["net"].parameters() if w.requires_grad]
@@ -129,51 +157,32 @@ class PictureRecipe(Recipe):
             chosen = np.where(rng.random(count) < s.rendered_share, others, chosen)
         cuts = np.stack([_moved(self.glimpses.cuts[index], rng) for index in chosen])
         shape = self.glimpses.shape[chosen]
-        category = self.shapes.category[shape].astype(np.int64)
-        given = np.where(rng.random(count) < s.known, category, UNKNOWN)
-        places, truths = [], []
-        for one in shape[: s.fields]:
-            points = np.sort(rng.choice(NEAR + ANYWHERE, s.points, replace=False))
-            place, truth = self.shapes.points(int(one), points)
-            places.append(place)
-            truths.append(truth)
         parts = (
             glimpses.loosened(cuts),
-            given,
-            self.codes[shape],
-            category,
-            shape_export.kinds(category).numpy(),
+            self.placed[shape],
             np.log(self.proportions[shape].clip(0.01)),
-            np.stack(places) if places else np.zeros((0, 1, 3), np.float32),
-            np.stack(truths) if truths else np.zeros((0, 1), np.float32),
         )
         return tuple(torch.from_numpy(part).to(device) for part in parts)
 
     def loss(
         self, part: str, modules: Mapping[str, nn.Module], batch: Any, progress: float
     ) -> tuple[Tensor, dict[str, float]]:
-        picture, given, wanted, category, kinds, sides, places, truth = batch
+        picture, placed, sides = batch
         net: Any = modules["net"]
-        made, scores, told = net.told(net.features(picture), given)
-        apart = ((made - wanted) ** 2).mean()
-        kind = F.cross_entropy(scores, category)
+        scores, told = net.told(net.features(picture))
+        right = self._right(net, placed)
+        found = F.cross_entropy(scores, right)
         ratio = F.smooth_l1_loss(told, sides)
-        total = apart + 0.02 * kind + 0.1 * ratio
+        best = right.gather(1, scores.argmax(1, keepdim=True)) > 0.02
         figures = {
-            "apart": float(apart.detach()),
-            "kind": float(kind.detach()),
+            "found": float(found.detach()),
+            "near": float(best.float().mean()),
             "sides": float(ratio.detach()),
         }
-        if len(places):
-            some = slice(len(places))
-            latents = Build(self.coder).latents(made[some], kinds[some], sides[some].exp())
-            field = field_loss(self.net(latents, places), truth)
-            total = total + field
-            figures["field"] = float(field.detach())
         if self.steps % _EVERY == 0:
             figures |= self._figures(net)
         self.steps += 1
-        return total, figures
+        return found + ratio, figures
 
     @torch.no_grad()
     def _figures(self, net: Any) -> dict[str, float]:
@@ -186,31 +195,6 @@ class PictureRecipe(Recipe):
             told |= {f"{name} iou": iou, f"{name} category": right}
         net.train(learning)
         return told
-
-    @torch.no_grad()
-    def _refit(self, net: Any) -> None:
-        """Solve the last layer for the codes as they are now, by ridge regression.
-
-        So a network that learned to see serves another autoencoder without more training.
-        """
-        targets = torch.from_numpy(self.codes).double()
-        category = torch.from_numpy(self.shapes.category.astype(np.int64))
-        size = net.place.in_features + 1
-        square = torch.zeros(size, size).double()
-        mixed = torch.zeros(size, CODE).double()
-        for start in range(0, len(self.glimpses), _TOGETHER):
-            rows = slice(start, start + _TOGETHER)
-            seen = net.features(torch.from_numpy(glimpses.loosened(self.glimpses.cuts[rows])))
-            shape = torch.from_numpy(self.glimpses.shape[rows])
-            for given in (torch.full_like(shape, UNKNOWN), category[shape]):
-                thought = net.thought(seen, given).double()
-                thought = torch.cat([thought, torch.ones(len(thought), 1).double()], 1)
-                square += thought.T @ thought
-                mixed += thought.T @ targets[shape]
-        square += _RIDGE * square.diagonal().mean() * torch.eye(size)
-        solved = torch.linalg.solve(square, mixed)
-        net.place.weight.copy_(solved[:-1].T.float())
-        net.place.bias.copy_(solved[-1].float())
 
     @torch.no_grad()
     def sample(self, modules: Mapping[str, nn.Module]) -> Image.Image | None:
@@ -235,8 +219,7 @@ class PictureRecipe(Recipe):
 
     def export(self, modules: Mapping[str, nn.Module], run: Run, folder: Path) -> Path:
         base, net = shape_export.base(self.settings.base), modules["net"].cpu().float().eval()
-        if self.settings.refit:
-            self._refit(net)
+        self._fill(net)
         metrics = [m for m in base.card.metrics if not str(m["name"]).startswith(_FIGURE)]
         for name, shapes, held in self.held_out:
             iou, right = measured(net, self.net, self.coder, shapes, held, len(held))
@@ -269,17 +252,11 @@ def graph(net: nn.Module) -> GraphExport:
         seen(0),
         ["code", "scores", "proportions", "features"],
         {},
-        [seen(UNKNOWN), seen(len(CATEGORIES) - 1)],
+        [seen(UNKNOWN), seen(len(FAMILIES) - 1)],
         {"picture": (-1.0, 1.0), "category": (0, UNKNOWN), "proportions": (0.0, 1.0)},
+        named=True,
+        int8=True,
     )
-
-
-def field_loss(made: Tensor, truth: Tensor) -> Tensor:
-    """The absolute difference of distances, more where the sign is wrong (as in `ShapeRecipe`)."""
-    beyond = (truth.abs() > 0.99) & (made * truth > 1)
-    apart = torch.where(beyond, 0.0, (made - truth).abs())
-    weight = 1 + (made.detach() * truth < 0).float()
-    return (weight * apart).sum() / weight.sum()
 
 
 @torch.no_grad()
@@ -291,7 +268,8 @@ def measured(
     held: Glimpses,
     count: int,
 ) -> tuple[float, float]:
-    """Mean intersection over union at the stored points, and the share of right categories."""
+    """Mean intersection over union at the stored points, and the share of right categories among
+    what is of a family."""
     chosen = np.unique(np.linspace(0, len(held) - 1, count).astype(int))
     cuts = np.stack([held.picture(index) for index in chosen])
     latents, scores = _all_told(net, coder, cuts)
@@ -301,7 +279,8 @@ def measured(
         field = shape_net(latent[None], torch.from_numpy(places)[None])
         a, b = truth < 0, field[0].numpy() < 0
         ious.append((a & b).sum() / max((a | b).sum(), 1))
-    right = scores.argmax(1).numpy() == shapes.category[held.shape[chosen]]
+    category = shapes.category[held.shape[chosen]]
+    right = (scores.argmax(1).numpy() == category)[category < len(FAMILIES)]
     return float(np.mean(ious)), float(right.mean())
 
 
@@ -309,12 +288,13 @@ def _all_told(net: nn.Module, coder: Coder, cuts: np.ndarray) -> tuple[Tensor, T
     """Latents and scores of the categories, as the task makes them of pictures."""
     unknown = torch.full((len(cuts),), UNKNOWN)
     codes, scores, sides, _ = net(torch.from_numpy(cuts), unknown)
-    seen = scores[:, : len(FAMILIES)].argmax(1).numpy()
-    return Build(coder).latents(codes, shape_export.kinds(seen), sides), scores
+    kinds = shape_export.kinds(scores.argmax(1).numpy())
+    return Build(coder).latents(codes, kinds, sides), scores
 
 
 def _moved(cut: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The cut-out, shifted by up to a few pixels."""
+    """The cut-out, shifted by up to a few pixels, or mirrored: nearly all shapes are symmetric."""
+    cut = cut[..., ::-1] if rng.random() < 0.5 else cut
     made = np.zeros_like(cut)
     made[2] = 128  # as light as the ground
     to, of = [], []

@@ -1,4 +1,4 @@
-"""The encoder of pictures: a cut-out to the latent of the shape that it shows."""
+"""The encoder of pictures: a cut-out to the code of the shape that it shows."""
 
 from __future__ import annotations
 
@@ -7,23 +7,34 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from triptych.training.shape.code_net import CODE
+from triptych.training.shape.procedural import FAMILIES
 from triptych.training.shape.samples import CATEGORIES
 from triptych.training.shape.shape_net import Residual
 
 UNKNOWN = len(CATEGORIES)
 """The category to be given where none is known."""
-_KIND = 32  # numbers that stand for a category
+KEY = 96  # numbers by which a known shape is found
+_APART = 1e4  # what a score that shall not count is lower by
 
 
 class PictureNet(nn.Module):
     """Cut-outs (B x 3 x 64 x 64) and categories (B; UNKNOWN: to be seen) to codes.
 
-    Convolutions of stride two see the picture, dense layers turn what they found into the
-    code, the category and the proportions: there is no place in the picture that a place in the
-    latent belongs to, since the camera may stand anywhere.
+    Convolutions of stride two see the picture, dense layers turn what they found into a query; the
+    code is a mixture of the codes of `known` shapes of each family, as in attention (Vaswani et al.
+    2017, section 3.2) with a learned key for each. Of a code that is a regression's mean, no
+    whole shape can be built; between codes that are near each other there are shapes.
+
+    The family is the likeliest one unless it is given; `sharp` is how much more the known shapes'
+    weights differ in what is told than they did in training.
     """
 
-    def __init__(self, width: int = 24, features: int = 512) -> None:
+    shapes: Tensor
+    """The numbers of the known shapes (count)."""
+
+    def __init__(
+        self, known: int = 256, width: int = 24, features: int = 512, sharp: float = 1.0
+    ) -> None:
         super().__init__()
         w = width
         self.see = nn.Sequential(
@@ -40,33 +51,38 @@ class PictureNet(nn.Module):
             nn.SiLU(),
             nn.Flatten(),
         )
+        count = len(FAMILIES) * known
+        self.sharp = sharp
         self.gather = nn.Linear(16 * 6 * w, features)
-        self.kind = nn.Embedding(len(CATEGORIES) + 1, _KIND)
-        self.think = nn.Linear(features + _KIND, features)
         self.drop = nn.Dropout(0.1)
-        self.place = nn.Linear(features, CODE)
-        self.category = nn.Linear(features, len(CATEGORIES))
+        self.think = nn.Linear(features, features)
+        self.ask = nn.Linear(features, KEY)
         self.sides = nn.Linear(features, 3)
+        self.keys = nn.Parameter(torch.randn(count, KEY))
+        self.usual = nn.Parameter(torch.zeros(count))
+        self.codes = nn.Parameter(torch.zeros(count, CODE), requires_grad=False)
+        self.register_buffer("shapes", torch.zeros(count, dtype=torch.long))
 
     def features(self, picture: Tensor) -> Tensor:
-        """What the picture shows, as numbers (B x 512); the category is not among the inputs."""
+        """What the picture shows, as numbers (B x `features`)."""
         return F.silu(self.gather(self.see(picture)))
 
-    def thought(self, seen: Tensor, category: Tensor) -> Tensor:
-        """Features and categories to what the code is read from (B x 512)."""
-        both = torch.cat([seen, self.kind(category)], 1)
-        return self.drop(seen + F.silu(self.think(both)))
-
-    def told(self, seen: Tensor, category: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Features to the code, scores of the categories (B x 18), logarithms of the proportions
-        (B x 3)."""
+    def told(self, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """Features to scores of the known shapes, those of a family one after the other (B x
+        count), and logarithms of the proportions (B x 3)."""
         seen = self.drop(seen)
-        return self.place(self.thought(seen, category)), self.category(seen), self.sides(seen)
+        thought = self.drop(seen + F.silu(self.think(seen)))
+        return self.ask(thought) @ self.keys.T + self.usual, self.sides(thought)
 
     def forward(self, picture: Tensor, category: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Code (B x CODE), scores of the categories, proportions (the longest is 1), and the
-        features."""
+        """Code (B x CODE), scores of the families, proportions (the longest is 1), features."""
         features = self.features(picture)
-        code, scores, sides = self.told(features, category)
-        sides = (sides - sides.amax(1, keepdim=True)).exp()
-        return code, scores, sides, features
+        known, sides = self.told(features)
+        count = len(FAMILIES)
+        scores = known.unflatten(1, (count, -1)).logsumexp(2)
+        asked = F.one_hot(category, UNKNOWN + 1)[:, :count].float()
+        family = F.one_hot((scores + _APART * asked).argmax(1), count).float()
+        own = family.repeat_interleave(known.shape[1] // count, 1)
+        share = (self.sharp * known - _APART * (1 - own)).softmax(1)
+        proportions = (sides - sides.amax(1, keepdim=True)).exp()
+        return share @ self.codes, scores, proportions, features

@@ -19,7 +19,19 @@ from triptych.training.shape.latents import Space
 from triptych.training.shape.procedural import FAMILIES
 from triptych.training.shape.render import Distance
 from triptych.training.shape.samples import TRUNCATION, Shapes
-from triptych.training.shape.shape_net import CHANNELS, FINE, LATENT, ShapeNet
+from triptych.training.shape.shape_net import CHANNELS, FINE, LATENT, ShapeNet, gathered
+
+
+class Decode(nn.Module):
+    """A latent (1 x LATENT) to the decoded grid, node after node (FINE^3 x CHANNELS)."""
+
+    def __init__(self, net: ShapeNet) -> None:
+        super().__init__()
+        self.decoder = net.decoder
+
+    def forward(self, latent: Tensor) -> Tensor:
+        made: Tensor = self.decoder(latent)[0]
+        return made.flatten(1).T.contiguous()
 
 
 class Field(nn.Module):
@@ -30,7 +42,9 @@ class Field(nn.Module):
         self.head = net.head
 
     def forward(self, grid: Tensor, points: Tensor) -> Tensor:
-        return (self.head(grid, points[None])[0] * TRUNCATION).clamp(-TRUNCATION, TRUNCATION)
+        at = points / grid[:1, -3:]
+        made = self.head.distance(gathered(grid, at)[None], at[None])[0]
+        return (made * TRUNCATION).clamp(-TRUNCATION, TRUNCATION)
 
 
 def base(folder: str) -> bundle.Bundle:
@@ -42,10 +56,7 @@ def load_shape(folder: Path) -> ShapeNet:
     """The autoencoder in a bundle of shapes."""
     found = bundle.open_bundle(folder)
     net = ShapeNet(TRUNCATION, int(found.card.extra["width"]))
-    stored: dict[str, Tensor] = {}
-    for graph, prefix in (("decode", "decoder."), ("field", "")):
-        named = weights(found.graph(graph))
-        stored |= {prefix + name: value for name, value in named.items()}
+    stored = weights(found.graph("decode")) | weights(found.graph("field"))
     own = net.state_dict()
     net.load_state_dict({name: stored[name].reshape(own[name].shape) for name in own})
     return net
@@ -68,7 +79,7 @@ def load_coder(folder: Path) -> Coder:
 def distance(net: ShapeNet, latent: Tensor) -> Distance:
     """The field of a latent (1 x LATENT) as a function of points in the cube."""
     device = next(net.parameters()).device
-    grid, field = net.decoder(latent.to(device)), Field(net)
+    grid, field = Decode(net)(latent.to(device)), Field(net)
 
     def told(points: np.ndarray) -> np.ndarray:
         made: np.ndarray = field(grid, torch.from_numpy(points).to(device)).cpu().numpy()
@@ -151,13 +162,13 @@ def graphs(net: ShapeNet) -> dict[str, GraphExport]:
         return {"latent": torch.randn(1, *LATENT, generator=rng)}
 
     def query(count: int) -> dict[str, Tensor]:
-        grid = torch.randn(1, CHANNELS, FINE, FINE, FINE, generator=rng)
+        grid = torch.randn(FINE**3, CHANNELS, generator=rng)
         return {"grid": grid, "points": torch.rand(count, 3, generator=rng) * 2 - 1}
 
     places = {0: "count"}
     return {
         "decode": GraphExport(
-            net.decoder, latent(), ["grid"], {}, [latent(), latent(), latent()], named=True
+            Decode(net), latent(), ["grid"], {}, [latent(), latent(), latent()], named=True
         ),
         "field": GraphExport(
             Field(net),
