@@ -31,7 +31,7 @@ from triptych.training.shape.drawing import KINDS, drawn
 from triptych.training.shape.glimpses import Glimpses
 
 POINTS = 2048
-STORED, RENDERED, DRAWS = 8000, 102, 4  # of the recipe `shape-picture`
+STORED, RENDERED, DRAWS = 20000, 816, 4  # of the recipe `shape-picture`
 
 
 @dataclass
@@ -49,7 +49,7 @@ def main() -> None:
     made = parser(__doc__ or "", "shape")
     made.add_argument("--shapes", type=int, default=102, help="procedural ones (default 102)")
     made.add_argument("--real", type=int, default=60, help="real ones (default 60)")
-    made.add_argument("--splatted", type=int, default=3000, help="as the recipe had (default 3000)")
+    made.add_argument("--splatted", type=int, default=20000, help="as the recipe had (default 20000)")
     options = made.parse_args()
     model = ShapeModel("shape", Engine(["cpu"], options.threads), Job())
     training = samples.training(STORED, True)

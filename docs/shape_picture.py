@@ -1,4 +1,4 @@
-"""Makes docs/shape-picture.png, the picture in the README: `python docs/shape_picture.py`.
+"""Makes docs/shape-picture.jpg, the picture in the README: `python docs/shape_picture.py`.
 
 Renderings of held-out shapes by Blender, drawings and silhouettes of them, and the solids that
 `shape_from_picture` makes.
@@ -40,7 +40,7 @@ def main() -> None:
         x, y = place % COLUMNS * wide, place // COLUMNS * (SIDE + GAP)
         sheet.paste(given, (x, y))
         sheet.paste(solid, (x + SIDE, y))
-    sheet.save(Path(__file__).with_name("shape-picture.png"), optimize=True)
+    sheet.save(Path(__file__).with_name("shape-picture.jpg"), quality=88, optimize=True)
 
 
 if __name__ == "__main__":

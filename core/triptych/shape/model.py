@@ -26,6 +26,7 @@ from triptych.shape.distances import signed_distances
 from triptych.shape.field import Field
 from triptych.shape.mesh import Mesh
 from triptych.shape.space import Space
+from triptych.shape.subject import cut_out
 from triptych.task import Choice
 
 Array = NDArray[Any]
@@ -199,8 +200,6 @@ class ShapeModel:
         The category is seen unless it is given: the highest number that the graph takes says so.
         UserError where no one thing is to be seen.
         """
-        from triptych.shape.subject import cut_out  # it needs Pillow, which Blender has not
-
         graph = self.bundle.card.graphs.get("picture")
         if graph is None:
             raise UserError(f"{self.bundle.listed} cannot look at pictures: use another model.")

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from triptych.errors import UserError
 
@@ -68,8 +67,7 @@ def _smaller(pixels: Array, alpha: Array | None) -> tuple[Array, Array | None]:
     size = tuple(max(1, round(side * _LONGEST / longest)) for side in (width, height))
 
     def made(plane: Array) -> Array:
-        image = Image.fromarray(np.ascontiguousarray(plane, np.float32))
-        return np.asarray(image.resize((size[0], size[1]), Image.Resampling.BOX))
+        return _resampled(plane, (0, 0, width, height), size)
 
     planes = np.stack([made(pixels[..., channel]) for channel in range(3)], -1)
     return planes, None if alpha is None else made(alpha)
@@ -135,6 +133,30 @@ def _cropped(plane: Array, box: tuple[int, int, int, int]) -> Array:
     edge = int(np.ceil(side / 2)) + 1
     wide = np.pad(plane, edge)
     place = (x + edge, y + edge, x + edge + side, y + edge + side)
-    image = Image.fromarray(np.ascontiguousarray(wide, np.float32))
-    way = Image.Resampling.BOX if side > SIDE else Image.Resampling.BILINEAR
-    return np.asarray(image.resize((SIDE, SIDE), way, box=place))
+    return _resampled(wide, place, (SIDE, SIDE))
+
+
+def _resampled(
+    plane: Array, box: tuple[float, float, float, float], size: tuple[int, ...]
+) -> Array:
+    """What is in the box (left, top, right, bottom), at the size (wide, high), as Pillow does it,
+    which Blender has not: each pixel the mean of those it covers, or between them."""
+    left, top, right, bottom = box
+    across = _shares(plane.shape[1], left, right, size[0])
+    down = _shares(plane.shape[0], top, bottom, size[1])
+    made: Array = (down @ plane.astype(np.float64) @ across.T).astype(np.float32)
+    return made
+
+
+def _shares(count: int, start: float, stop: float, size: int) -> Array:
+    """How much of each of `count` pixels is in each of `size` between start and stop."""
+    first, last = np.float32(start), np.float32(stop)  # rounded as Pillow does: ties are common
+    scale = float(last - first) / size
+    middle = float(first) + (np.arange(size) + 0.5) * scale
+    apart = (np.arange(count) - middle[:, None] + 0.5) * (1 / max(scale, 1.0))
+    if scale > 1:
+        shares = ((apart > -0.5) & (apart <= 0.5)).astype(np.float64)
+    else:
+        shares = (1 - np.abs(apart)).clip(0)
+    made: Array = shares / np.maximum(shares.sum(1, keepdims=True), 1e-12)
+    return made

@@ -26,6 +26,7 @@ from triptych.training.muon import MuonAdam
 
 _EDGE = 2  # px of a small crop whose result is not judged: there the network sees its padding
 _JUDGED = 8  # validation pictures per scale
+_SHIFT = 8  # px by which pictures lie otherwise before the judge, whose strides leave a grid else
 _SIDE = 128  # px of the small picture that validation looks at
 
 
@@ -108,14 +109,20 @@ class UpscaleRecipe(Recipe):
                 before = degrade(after, SCALES[which], rng, self.settings.damage)
             small[which].append(before)
             large[which].append(after)
-        return [as_batch(x, device) for x in small], [as_batch(x, device) for x in large]
+        shift = np.random.default_rng((self.loop.seed, indices.start, 1)).integers(_SHIFT, size=2)
+        return (
+            [as_batch(x, device) for x in small],
+            [as_batch(x, device) for x in large],
+            shift.tolist(),
+        )
 
     def loss(
         self, part: str, modules: Mapping[str, nn.Module], batch: Any, progress: float
     ) -> tuple[Tensor, dict[str, float]]:
-        small, large = batch
+        small, large, (down, right) = batch
         if part == "critic":
-            return self._critic_loss(modules["critic"], large), {}
+            shifted = [one[..., down:, right:] for one in large]
+            return self._critic_loss(modules["critic"], shifted), {}
         squared = progress > 1 - self.settings.squared
         total, figures, taps = small[0].new_zeros(()), {}, []
         for scale, made, wanted in zip(SCALES, modules["model"](small), large, strict=True):
@@ -127,8 +134,9 @@ class UpscaleRecipe(Recipe):
             else:
                 error = luma.abs().mean() + self.settings.colour * apart.abs().mean()
             if self.settings.crisp:
-                taps.append(self.judge(made.float()))
-                error = error + self._look(modules["critic"], taps[-1], wanted)
+                seen, true = (one[..., down:, right:] for one in (made.float(), wanted))
+                taps.append(self.judge(seen))
+                error = error + self._look(modules["critic"], taps[-1], true)
             total = total + error
             figures[f"psnr{scale}"] = float(-10 * (luma.detach() ** 2).mean().log10())
         if self.settings.crisp:

@@ -252,7 +252,7 @@ def graph(net: nn.Module) -> GraphExport:
         seen(0),
         ["code", "scores", "proportions", "features"],
         {},
-        [seen(UNKNOWN), seen(len(FAMILIES) - 1)],
+        [seen(UNKNOWN), seen(0), seen(len(FAMILIES) - 1)],
         {"picture": (-1.0, 1.0), "category": (0, UNKNOWN), "proportions": (0.0, 1.0)},
         named=True,
         int8=True,
