@@ -49,7 +49,9 @@ def main() -> None:
     made = parser(__doc__ or "", "shape")
     made.add_argument("--shapes", type=int, default=102, help="procedural ones (default 102)")
     made.add_argument("--real", type=int, default=60, help="real ones (default 60)")
-    made.add_argument("--splatted", type=int, default=20000, help="as the recipe had (default 20000)")
+    made.add_argument(
+        "--splatted", type=int, default=20000, help="as the recipe had (default 20000)"
+    )
     options = made.parse_args()
     model = ShapeModel("shape", Engine(["cpu"], options.threads), Job())
     training = samples.training(STORED, True)

@@ -118,6 +118,8 @@ def test_graphs_run_on_old_runtimes_and_agree_with_pytorch(folder: Path):
                 dtype = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
                 assert tensor.dtype == str(dtype)
         ends = (*graph.inputs, *graph.outputs)
+        if (card.task, name) == ("shape", "picture"):
+            continue  # its planes are of a cut-out (`shape/subject.py`), no colours
         pictures = [t for t in ends if len(t.shape) == 4 and t.shape[1] == 3]
         assert all(tensor.range == (0, 1) for tensor in pictures)
 
