@@ -17,13 +17,13 @@ import results
 import torch
 from skimage.metrics import structural_similarity
 from skimage.restoration import inpaint_biharmonic
+from upscale_crisp import perceptual_distance
 
 from triptych.engine import Engine
 from triptych.image.inpaint import INPAINT
 from triptych.training import data
 from triptych.training.image.holes import hole_of
 from triptych.training.image.perceptual import SqueezeNet
-from triptych.training.image.style import as_tensor
 
 BINS = ((0.1, 0.2), (0.2, 0.3), (0.3, 0.4), (0.4, 0.5))
 Filler = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -102,14 +102,12 @@ def centre(picture: Any, size: int) -> Any:
     return picture.crop((left, top, left + size, top + size))
 
 
-@torch.no_grad()
 def compared(judge: SqueezeNet, made: np.ndarray, truth: np.ndarray) -> tuple[float, float, float]:
     """Peak signal-to-noise ratio in dB, structural similarity, perceptual distance."""
     error = np.mean((made.astype(np.float64) - truth) ** 2)
     psnr = 10 * np.log10(255**2 / max(error, 1e-10))
     ssim = structural_similarity(made, truth, channel_axis=2)
-    pairs = zip(judge(as_tensor(made)), judge(as_tensor(truth)), strict=True)
-    return float(psnr), float(ssim), float(sum((a - b).abs().mean() for a, b in pairs))
+    return float(psnr), float(ssim), perceptual_distance(judge, made, truth)
 
 
 if __name__ == "__main__":

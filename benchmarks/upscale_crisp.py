@@ -51,7 +51,9 @@ def main() -> None:
             small = degrade(truth, scale, np.random.default_rng((71, scale, number)))
             for name, values in found.items():
                 made = enlarged(engine, small, scale, name)
-                values.append([apart(judge, made, truth) for judge in judges.values()])
+                values.append(
+                    [perceptual_distance(judge, made, truth) for judge in judges.values()]
+                )
         means = {name: np.mean(values, 0) for name, values in found.items()}
         rows += [[f"x{scale}", name, *map(float, value)] for name, value in means.items()]
         best = all((means[CRISP] < means[name]).all() for name in (BICUBIC, FAITHFUL))
@@ -78,7 +80,7 @@ def enlarged(engine: Engine, small: np.ndarray, scale: int, name: str) -> np.nda
 
 
 @torch.no_grad()
-def apart(judge: Taps, made: np.ndarray, truth: np.ndarray) -> float:
+def perceptual_distance(judge: Taps, made: np.ndarray, truth: np.ndarray) -> float:
     """The perceptual distance of two pictures of bytes."""
     pairs = zip(judge(as_tensor(made)), judge(as_tensor(truth)), strict=True)
     return float(sum((a - b).abs().mean() for a, b in pairs))

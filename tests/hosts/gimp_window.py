@@ -107,16 +107,16 @@ class Window:
         for _ in range(3):
             self.click(*CANVAS)
             self.key("ctrl+z")
-            if self._left(image, before):
+            if self._alters(image, before):
                 return
         self.show(image)
         self.press("GIMP$", "menu", "^Edit$")
         self.press("GIMP$", "menu item", "^Undo .")
-        if not self._left(image, before):
+        if not self._alters(image, before):
             raise RuntimeError(f"nothing was undone: {self.log()}")
 
-    def _left(self, image: int, before: Any) -> bool:
-        """Whether the image soon is another than it was."""
+    def _alters(self, image: int, before: Any) -> bool:
+        """Whether the image soon is not as it was."""
         end = time.monotonic() + 12
         while self.state(image) == before:
             if time.monotonic() > end:

@@ -60,8 +60,8 @@ class GraphExport:
 def shrink(model: onnx.ModelProto, int8: bool = False) -> None:
     """Store the float32 weights of `model` as float16, each behind a cast back.
 
-    Small ones and those that float16 cannot hold stay as they are; with `int8` large matrices
-    are stored as int8.
+    Small ones and those that float16 cannot hold stay as they are; with `int8` large
+    weights of several dimensions are stored as int8.
     """
     graph, nodes, steps = model.graph, [], []
     for index, tensor in enumerate(graph.initializer):

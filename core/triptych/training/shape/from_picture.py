@@ -48,7 +48,7 @@ class PictureSettings:
     held_out_rendered: int = 102  # of which Blender renders the first
     real_held_out: int = 60  # real ones that it renders
     known: int = 256  # shapes of each family of which codes are mixed
-    alike: float = 6.0  # known shapes that count as right for a picture, about
+    alike: int = 6  # known shapes that count as right for a picture, about
     sharp: float = 1.5  # how much more their weights differ in what is told
     rate: float = 1.2e-3
 
@@ -74,14 +74,9 @@ class PictureRecipe(Recipe):
     def setup(self, device: torch.device) -> dict[str, nn.Module]:
         s = self.settings
         self.shapes = samples.training(s.shapes, s.real)
-        self.net = (
-            shape_export.load_shape(shape_export.base(self.settings.base).path).to(device).eval()
-        )
-        self.net.requires_grad_(False)
-        self.coder = (
-            shape_export.load_coder(shape_export.base(self.settings.base).path).to(device).eval()
-        )
-        self.coder.requires_grad_(False)
+        base = shape_export.base(s.base).path
+        self.net = shape_export.load_shape(base).to(device).eval().requires_grad_(False)
+        self.coder = shape_export.load_coder(base).to(device).eval().requires_grad_(False)
         self.proportions = shape_export.proportions(self.shapes.size).astype(np.float32)
         numbers = glimpses.spread(self.shapes, s.shapes)[: s.splatted]
         parts = [glimpses.of_shapes(self.shapes, numbers)]
@@ -139,7 +134,7 @@ class PictureRecipe(Recipe):
         if not len(self.known):
             self.known = torch.from_numpy(self.placed[net.shapes.cpu().numpy()]).to(placed.device)
         apart = torch.cdist(placed, self.known) ** 2
-        near = apart.topk(1 + round(self.settings.alike), 1, largest=False).values
+        near = apart.topk(1 + self.settings.alike, 1, largest=False).values
         width = (near[:, -1:] - near[:, :1]).clamp(min=1e-6)
         return (-2 * (apart - near[:, :1]) / width).softmax(1)
 
