@@ -139,6 +139,19 @@ def test_a_thin_slanting_rod_stays_in_one_piece(turn: float):
     assert len(np.unique(components(len(vertices), *directed(faces)))) == 1
 
 
+@given(x=st.floats(-0.9, 0.9), y=st.floats(-0.9, 0.9), resolution=st.sampled_from((64, 96, 128)))
+@settings(max_examples=30, deadline=None)
+def test_a_needle_is_found_wherever_it_lies(x: float, y: float, resolution: int):
+    """A learned field falls short of a distance beside what is thin: here by 0.01."""
+    needle = Boxes(((x, y, 0), (0.012, 0.02, 0.9)))
+
+    def field(points: Array) -> Array:
+        return np.minimum(needle(points) + np.float32(0.01), np.float32(TRUNCATION))
+
+    dense = Grid(field, resolution, TRUNCATION, Job(), dense=True)
+    assert len(Grid(field, resolution, TRUNCATION, Job()).cells) == len(dense.cells)
+
+
 def test_crumbs_and_hollows_go():
     shell = Boxes(((0, 0, 0), (0.6, 0.6, 0.6)))
     core, crumb = Boxes(((0, 0, 0), (0.2,) * 3)), Boxes(((0.85, 0.85, 0.85), (0.05,) * 3))

@@ -21,18 +21,19 @@ Array = NDArray[Any]
 Sampler = Callable[[Array], Array]  # points N x 3 (float32) -> signed distance N
 
 CORNERS = np.array(list(itertools.product((0, 1), repeat=3)))  # of a cell; bit 4 is x, 2 y, 1 z
+_SAFETY = 1.35  # how much faster than a distance a learned field may change
 # How near the surface the middle of a cell must be to be looked at, as a share of the way to its
-# corners. What that leaves out is found from the cells beside it, as long as it is in one piece.
+# corners. What that leaves out is found from the cells beside it, or is thinner than can be seen.
 _NEAR = 0.7
 _ROUNDS = 200  # of repair; each one adds inner corners, so that it ends
 
 
 def levels_of(resolution: int, truncation: float) -> tuple[int, int]:
-    """The coarsest grid to begin with, in cells along a side, and its halvings.
+    """The coarsest grid that cannot miss the surface, in cells along a side, and its halvings.
 
-    The truncated distance must reach as far from the middle of a coarse cell as is looked at.
+    The truncated distance must reach from the middle of a coarse cell to its corners.
     """
-    least = _NEAR * math.sqrt(3) / (0.95 * truncation)
+    least = _SAFETY * math.sqrt(3) / (0.95 * truncation)
     halvings = max(0, math.floor(math.log2(resolution / least)))
     return -(-resolution // 2**halvings), halvings
 
