@@ -35,6 +35,7 @@ _BUILT_IN = (
     "triptych.image.inpaint",
     "triptych.image.restore",
     "triptych.image.texture",
+    "triptych.image.synthesis",
     "triptych.shape.shape",
     "triptych.music.melody",
     "triptych.music.phrases",

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from triptych import bundle
 from triptych.engine import Engine
+from triptych.errors import UserError
 from triptych.training import commands, loop
 from triptych.training.image import damage, inpaint, restore
 from triptych.training.image.dead_leaves import dead_leaves
@@ -67,6 +68,30 @@ def test_a_run_learns_resumes_and_exports(
     assert found.card.task == name
     for graph in found.card.graphs:
         Engine(["cpu"], 1).session(found.graph(graph))
+
+
+def test_a_bundle_is_a_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    module: Any = inpaint
+    for name in ("photographs", "free_paintings"):
+        monkeypatch.setattr(module.sets, name, lambda root: [])
+    monkeypatch.setattr(inpaint, "content_pictures", lambda s: [leaves(0)])
+    monkeypatch.setattr(inpaint, "SqueezeNet", PerceptualNet)
+    monkeypatch.setenv("TRIPTYCH_DATA", str(tmp_path))
+
+    def nets(**chosen: Any) -> tuple[loop.Recipe, torch.nn.Module]:
+        recipe = commands._recipe("extend", {"width": 8, **chosen})
+        return recipe, recipe.setup(torch.device("cpu"))["net"]
+
+    torch.manual_seed(3)
+    recipe, net = nets()
+    for value in net.parameters():  # alike ones would be stored but once
+        torch.nn.init.normal_(value, std=0.05)
+    folder = recipe.export({"net": net}, Run(tmp_path / "run"), tmp_path / "extend")
+    _, again = nets(start=str(folder))
+    for one, two in zip(net.parameters(), again.parameters(), strict=True):
+        torch.testing.assert_close(one, two, atol=1e-3, rtol=1e-3)  # stored in half precision
+    with pytest.raises(UserError, match="another width"):
+        nets(start=str(folder), width=16)
 
 
 def _weights(recipe: loop.Recipe, run: Run) -> list[torch.Tensor]:

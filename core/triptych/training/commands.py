@@ -29,6 +29,8 @@ RECIPES = {
     "extend": "triptych.training.image.inpaint:ExtendRecipe",
     "restore": "triptych.training.image.restore:RestoreRecipe",
     "upscale": "triptych.training.image.upscale:UpscaleRecipe",
+    "synthesize": "triptych.training.image.synthesis.composing:ComposingRecipe",
+    "synthesize-paint": "triptych.training.image.synthesis.painting:PaintingRecipe",
     "own-style": "triptych.training.image.own_style:OwnStyleRecipe",
     "artist": "triptych.training.image.artist:ArtistRecipe",
     "phrases": "triptych.training.music.phrases:PhraseRecipe",

@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from triptych import bundle
+from triptych.errors import UserError
 from triptych.training import data, export
 from triptych.training.image import sets
 from triptych.training.image.holes import any_hole, edges
@@ -43,6 +44,7 @@ class InpaintSettings:
     perceptual: float = 0.25  # weight of the perceptual distance
     adversarial: float = 0.02  # weight of the patch discriminator, from `adversarial_from` on
     adversarial_from: float = 0.3  # share of the training
+    start: str = ""  # folder of a bundle of either recipe to start from; empty: random weights
 
 
 class InpaintRecipe(Recipe):
@@ -74,6 +76,8 @@ class InpaintRecipe(Recipe):
         self.paintings = content_pictures(sets.free_paintings(root))
         self.filled: list[list[Tensor]] = []
         net = InpaintNet(self.settings.width)
+        if self.settings.start:
+            load_inpaint(net, Path(self.settings.start))
         net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return {"net": net, "critic": PatchCritic(1).to(device)}
 
@@ -192,6 +196,20 @@ class ExtendRecipe(InpaintRecipe):
 
     def hole(self, size: int, rng: np.random.Generator) -> np.ndarray:
         return edges(size, size, rng)
+
+
+def load_inpaint(net: InpaintNet, folder: Path) -> None:
+    """Give `net` the weights of the bundle in `folder`, which must be of its width."""
+    found = bundle.open_bundle(folder)
+    stored = export.weights(found.graph("fill"))
+    for name, value in net.state_dict().items():
+        given = stored.get(f"net.{name}")
+        if given is None or given.shape != value.shape:
+            raise UserError(
+                f"the bundle {found.listed} is of a network of another width: set width as its "
+                "card says"
+            )
+        value.copy_(given)
 
 
 def guess(pictures: Tensor, noise: Tensor) -> Tensor:

@@ -1,0 +1,280 @@
+"""The tasks `synthesize` and `synthesize-fill`: new pictures of a domain from a seed, or near one.
+
+`synthesize` makes a square picture from nothing; `synthesize-fill` covers a picture with one, which
+is what a host of pictures can use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triptych import bundle
+from triptych.engine import Engine, Job
+from triptych.errors import UserError, did_you_mean
+from triptych.image.overlay import load_pixels, to_network
+from triptych.image.resample import resized
+from triptych.image.upscale import upscale
+from triptych.task import Choice, Parameter, Result, Task
+
+Floats = NDArray[Any]  # float32
+
+MODEL = "synthesize"  # the model that ships
+ENLARGER = "upscale-crisp"  # what makes pictures larger than they are painted
+SIZES = (256, 512, 1024)
+COLUMNS, ROWS = 4, 3  # of a sheet
+STEPS = 6  # pictures of a strip
+
+
+class SynthesisModel:
+    """The bundle listed as `name`, run by `engine`; every run reports to `job`."""
+
+    def __init__(self, name: str, engine: Engine, job: Job) -> None:
+        self.bundle = bundle.get_bundle(name, "synthesize")
+        self._engine, self._job = engine, job
+        extra = self.bundle.card.extra
+        self.domains = [str(one["name"]) for one in extra["domains"]]
+        self.latent, self.levels = int(extra["latent"]), int(extra["levels"])
+        self.small = int(extra["small"])
+
+    def styles(self, domain: str, seed: int, truncation: float) -> Floats:
+        """The styles 1 x levels x latent of a seed."""
+        latent = np.random.default_rng((seed, 0)).standard_normal((1, self.latent), np.float32)
+        inputs = {
+            "latent": latent,
+            "domain": self._number(domain),
+            "truncation": np.array([truncation], np.float32),
+        }
+        style = self._run("map", inputs)["style"]
+        return np.repeat(style[:, None], self.levels, 1)
+
+    def encoded(self, picture: Floats) -> Floats:
+        """The styles that make something like the middle of the picture H x W x 3."""
+        height, width = picture.shape[:2]
+        side = min(height, width)
+        top, left = (height - side) // 2, (width - side) // 2
+        square = picture[top : top + side, left : left + side]
+        small = resized(square, (self.small, self.small), "BOX")
+        return self._run("encode", {"small": to_network(small)})["styles"]
+
+    def painted(self, styles: Floats, domain: str, seed: int) -> Floats:
+        """The picture of these styles; the seed is of its grain."""
+        rng = np.random.default_rng((seed, 1))
+        shape = (1, 1, self.small, self.small)
+        noise, grain = (rng.standard_normal(shape, np.float32) for _ in range(2))
+        small = self._run("compose", {"styles": styles, "noise": noise})["small"]
+        inputs = {"small": small, "domain": self._number(domain), "noise": grain}
+        made: Floats = self._run("paint", inputs)["picture"][0]
+        return np.ascontiguousarray(made.transpose(1, 2, 0))
+
+    def _number(self, domain: str) -> NDArray[np.int64]:
+        if domain not in self.domains:
+            known = did_you_mean(domain, self.domains)
+            raise UserError(f"{self.bundle.listed} makes no domain named {domain!r}{known}")
+        return np.array([self.domains.index(domain)])
+
+    def _run(self, graph: str, inputs: Mapping[str, Any]) -> dict[str, Floats]:
+        return self._engine.run(self.bundle.graph(graph), inputs, self._job)
+
+
+def synthesize(
+    given: None,
+    job: Job,
+    engine: Engine,
+    domain: str,
+    seed: int,
+    truncation: float,
+    like: Path | Floats | None,
+    vary: float,
+    other: int,
+    mix: int,
+    result: str,
+    size: str,
+    model: str,
+) -> Result:
+    """A picture size x size x 3, or a sheet or strip of several; see SYNTHESIZE."""
+    network = SynthesisModel(model, engine, job)
+    near = None
+    if like is not None:
+        near = network.encoded(load_pixels(like) if isinstance(like, Path) else like)
+
+    def styles(number: int) -> Floats:
+        made = network.styles(domain, number, truncation)
+        if near is not None:
+            made = near + np.float32(vary) * (made - near)
+        return made
+
+    first, last = styles(seed), styles(other)
+    plans: list[tuple[Floats, int]]
+    if result == "sheet":
+        plans = [(styles(n), n) for n in range(seed, seed + COLUMNS * ROWS)]
+    elif result == "strip":
+        shares = np.linspace(0, 1, STEPS, dtype=np.float32)
+        plans = [(first + share * (last - first), seed) for share in shares]
+    else:
+        plans = [(first, seed)]
+    used = [network.bundle.used]
+    pictures = []
+    for done, (each, number) in enumerate(plans):
+        job.check()
+        job.progress(0.9 * done / len(plans), f"picture {done + 1} of {len(plans)}")
+        each = each.copy()
+        each[:, network.levels - mix :] = last[:, network.levels - mix :]
+        made = network.painted(each, domain, number)
+        if len(made) < int(size):
+            larger = upscale(made, job.part(0.9, 1), engine, int(size) // len(made), ENLARGER, 512)
+            made, used = larger.made, [network.bundle.used, *larger.used]
+        pictures.append(made)
+    columns = COLUMNS if result == "sheet" else len(pictures)
+    rows = [np.concatenate(pictures[n : n + columns], 1) for n in range(0, len(pictures), columns)]
+    job.progress(1.0, "done")
+    return Result(np.concatenate(rows, 0), used)
+
+
+def fill(picture: Floats, job: Job, engine: Engine, **values: Any) -> Result:
+    """The picture H x W x 3 covered with a synthesised one; see FILL for the parameters."""
+    height, width = picture.shape[:2]
+    side = max(height, width)
+    size = next((s for s in SIZES if s >= side), SIZES[-1])
+    made = synthesize(None, job, engine, **values, result="picture", size=str(size))
+    whole = resized(made.made, (side, side)) if side != size else made.made
+    top, left = (side - height) // 2, (side - width) // 2
+    return Result(whole[top : top + height, left : left + width].copy(), made.used)
+
+
+def domains() -> list[Choice]:
+    """The domains of all models as choices."""
+    found = {
+        str(one["name"]): Choice(str(one["name"]), str(one["label"]))
+        for model in bundle.find_bundles("synthesize")
+        for one in model.card.extra["domains"]
+    }
+    return list(found.values())
+
+
+def models() -> list[Choice]:
+    """The models as choices, the one that ships first."""
+    found = bundle.find_bundles("synthesize")
+    return [Choice(b.listed, b.card.title, b.card.notes) for b in found if "paint" in b.card.graphs]
+
+
+_COMMON = (
+    Parameter(
+        "domain",
+        "Domain",
+        "choice",
+        "landscape",
+        "What the picture is of.",
+        choices=domains,
+        noun="domain",
+    ),
+    Parameter("seed", "Seed", "seed", 0, "Another seed makes another picture."),
+    Parameter(
+        "truncation",
+        "Truncation",
+        "float",
+        0.8,
+        "1: as varied as what was learned from; lower: nearer to what is typical.",
+        minimum=0.0,
+        maximum=1.0,
+        step=0.05,
+    ),
+    Parameter(
+        "like",
+        "Like",
+        "picture",
+        None,
+        "A picture to vary: what is made has its composition and colours.",
+        optional=True,
+    ),
+    Parameter(
+        "vary",
+        "Vary",
+        "float",
+        0.3,
+        "How far the seed leads away from that picture.",
+        minimum=0.0,
+        maximum=1.0,
+        step=0.05,
+        needs="like",
+    ),
+    Parameter(
+        "other",
+        "Other seed",
+        "seed",
+        1,
+        "The picture that styles are mixed from, and in which a strip ends.",
+        advanced=True,
+    ),
+    Parameter(
+        "mix",
+        "Mix",
+        "int",
+        0,
+        "How many of the five levels, from the finest on, are the other seed's.",
+        minimum=0,
+        maximum=5,
+        step=1,
+        advanced=True,
+    ),
+)
+_MODEL = Parameter(
+    "model",
+    "Model",
+    "choice",
+    MODEL,
+    "The network that makes it.",
+    choices=models,
+    noun="model",
+    advanced=True,
+)
+
+SYNTHESIZE = Task(
+    name="synthesize",
+    label="Synthesize",
+    help="Make a new picture: a painted landscape, a coast, an abstract composition, brushwork.",
+    function=synthesize,
+    input="none",
+    model="synthesize",
+    graph="paint",
+    parameters=(
+        *_COMMON,
+        Parameter(
+            "result",
+            "Result",
+            "choice",
+            "picture",
+            "One picture, twelve of as many seeds, or the way from this seed to the other one.",
+            choices=(
+                Choice("picture", "Picture"),
+                Choice("sheet", "Sheet of twelve"),
+                Choice("strip", "Strip from seed to seed"),
+            ),
+            noun="result",
+        ),
+        Parameter(
+            "size",
+            "Size",
+            "choice",
+            "512",
+            "Width and height of a picture in pixels; beyond 256 it is enlarged by Crisp.",
+            choices=tuple(Choice(str(size), f"{size} px") for size in SIZES),
+            noun="size",
+        ),
+        _MODEL,
+    ),
+)
+FILL = Task(
+    name="synthesize-fill",
+    label="Fill with synthesis",
+    help="Cover a picture with a new one: a painted landscape, a coast, brushwork.",
+    function=fill,
+    model="synthesize",
+    graph="paint",
+    parameters=(*_COMMON, _MODEL),
+)
+TASKS = (SYNTHESIZE, FILL)
