@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -17,14 +18,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         demo.fill_section(folder)
-        files = ("scribbled.png", "filled.jpg")
-        pictures = [Image.open(folder / file).convert("RGB") for file in files]
+        lay_out([folder / "scribbled.png", folder / "filled.jpg"], "fill.jpg")
+
+
+def lay_out(files: Sequence[Path], target: str) -> None:
+    """Pictures of one shape beside each other, as a file of this folder."""
+    pictures = [Image.open(file).convert("RGB") for file in files]
     high = WIDTH * pictures[0].height // pictures[0].width
-    sheet = Image.new("RGB", (2 * WIDTH + GAP, high), "white")
+    sheet = Image.new("RGB", (len(files) * (WIDTH + GAP) - GAP, high), "white")
     for place, picture in enumerate(pictures):
         small = picture.resize((WIDTH, high), Image.Resampling.LANCZOS)
         sheet.paste(small, (place * (WIDTH + GAP), 0))
-    sheet.save(Path(__file__).with_name("fill.jpg"), quality=88)
+    sheet.save(Path(__file__).with_name(target), quality=88)
 
 
 if __name__ == "__main__":

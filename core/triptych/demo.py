@@ -16,6 +16,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image, ImageDraw
 
 from triptych import __version__, cli
@@ -28,6 +29,7 @@ BEAT = Path(__file__).parent / "data" / "beat.mid"
 _PART = (540, 120, 1020, 480)  # of the photograph: left, top, right, bottom
 # A scribble over it, as shares of its width and height.
 _SCRIBBLE = ((0.05, 0.35), (0.2, 0.62), (0.32, 0.3), (0.48, 0.68), (0.6, 0.33), (0.78, 0.75))
+_FRESH = ("--fading", "0.9", "--yellowing", "0.9", "--noise", "0.8", "--scratches", "0.7")
 # Pictures that differ most from each other, by a word of their title; others fill the gaps.
 _SHOWN = (
     *("starry night", "great wave", "composition vii", "scream", "water lilies", "the kiss"),
@@ -70,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(PHOTOGRAPH, folder / "photograph.jpg")
         sections = [*style_sections(folder), dream_section(folder)]
-        sections += [fill_section(folder), larger_section(folder)]
+        sections += [fill_section(folder), restore_section(folder), larger_section(folder)]
         sections += [material_section(folder), shape_section(folder)]
         sections += [tune_section(folder), drum_section(folder)]
         taken = time.perf_counter() - begun
@@ -168,6 +170,42 @@ def fill_section(folder: Path) -> Section:
         Figure("scribbled.png", "Painted over", ""),
         Figure("filled.jpg", "By “triptych inpaint”", "", command, beside="mask.png"),
     ]
+    return made
+
+
+def restore_section(folder: Path) -> Section:
+    """Runs `restore` on a part of the photograph, aged and scratched, into `folder`."""
+    made = Section("Restored", "Scratches are found and filled, grain goes, colours come back.")
+    with Image.open(PHOTOGRAPH) as photograph:
+        part = photograph.convert("RGB").crop(_PART)
+    aged(part).save(folder / "aged.png")
+    _run("restore", folder / "aged.png", folder / "restored.png", *_FRESH)
+    command = shlex.join(["triptych", "restore", "aged.png", "-o", "restored.png", *_FRESH])
+    made.figures += [
+        Figure("aged.png", "Aged", "Faded, yellowed, grainy and scratched, by this demo."),
+        Figure("restored.png", "By “triptych restore”", "", command),
+    ]
+    return made
+
+
+def aged(picture: Image.Image) -> Image.Image:
+    """The picture as an old print: faded, yellowed, grainy, scratched and dusty."""
+    rng = np.random.default_rng(5)
+    values = np.asarray(picture, np.float32) / 255
+    values = (0.12 + 0.7 * values) * np.array([1, 0.93, 0.74], np.float32)
+    values += 0.03 * rng.standard_normal((*values.shape[:2], 1), np.float32)
+    made = Image.fromarray((values.clip(0, 1) * 255).astype(np.uint8))
+    drawn, (wide, high) = ImageDraw.Draw(made), made.size
+    for _ in range(9):
+        x, y = rng.random(2) * (wide, high)
+        points = [
+            (x + at * rng.uniform(-9, 9), y + at * 22) for at in range(int(rng.integers(4, 9)))
+        ]
+        drawn.line(points, (236, 229, 205), int(rng.integers(1, 3)))
+    for _ in range(25):
+        x, y = rng.random(2) * (wide, high)
+        size = rng.uniform(1, 3)
+        drawn.ellipse((x - size, y - size, x + size, y + size), (236, 229, 205))
     return made
 
 

@@ -19,7 +19,7 @@ from triptych.client import Worker, WorkerError
 from triptych.engine import Engine, Job
 from triptych.errors import UserError
 from triptych.image import material, tileable, torus
-from triptych.image.texture_model import TextureModel, materials
+from triptych.image.texture_model import TextureModel, begun_anywhere, materials
 from triptych.provenance import read
 from triptych.shape import files
 from triptych.shape.mesh import Mesh
@@ -75,6 +75,19 @@ def test_a_seed_makes_the_same_again_and_another_another():
     one, same, other = (made(kind="rocks", seed=seed, size="128").colour for seed in (4, 4, 5))
     assert np.array_equal(one, same)
     assert not np.allclose(one, other, atol=0.05)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(2, 40), st.integers(2, 40), st.integers(0, 10**6))
+def test_a_border_is_no_harder_than_what_is_inside(height: int, width: int, seed: int):
+    rng = np.random.default_rng(seed)
+    before = rng.random((height, width, 3), np.float32)
+    after = begun_anywhere(before, rng)
+    assert np.array_equal(np.sort(before, None), np.sort(after, None))
+    for axis in (0, 1):
+        lines = after.swapaxes(0, axis).astype(np.float64)
+        inside = np.abs(np.diff(lines, axis=0)).mean()
+        assert np.abs(lines[0] - lines[-1]).mean() <= inside + 1e-6
 
 
 def test_every_material_offered_can_be_made():

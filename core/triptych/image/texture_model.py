@@ -67,8 +67,7 @@ class TextureModel:
             start = 1 - (1 - _EARLIEST) * variety
             layout = self.varied(layout, style, self.kinds[name], start, rng)
             tile = self.written(style, layout)
-        shift = rng.integers(self.side, size=2)
-        return np.roll(tile, (int(shift[0]), int(shift[1])), (0, 1))
+        return begun_anywhere(tile, rng)
 
     def like(self, tile: Floats, seed: int, variety: float) -> tuple[str, Floats]:
         """The material whose exemplars are most like a tile (side x side x 3), and a tile made of
@@ -113,6 +112,16 @@ class TextureModel:
 
     def _run(self, graph: str, inputs: Mapping[str, Floats]) -> dict[str, Floats]:
         return self._engine.run(self.bundle.graph(graph), inputs, self._job)
+
+
+def begun_anywhere(tile: Floats, rng: np.random.Generator) -> Floats:
+    """The tile (H x W x 3, without edges) rolled at random, but so that on either axis the step
+    across its border is no larger than the mean step inside."""
+    for axis in (0, 1):
+        lines = np.moveaxis(tile, axis, 0)
+        steps = np.abs(lines - np.roll(lines, 1, 0)).mean((1, 2))
+        tile = np.roll(tile, -int(rng.choice(np.flatnonzero(steps <= steps.mean()))), axis)
+    return tile
 
 
 def materials() -> list[Choice]:

@@ -35,6 +35,7 @@ from triptych.training.loop import LoopSettings, Recipe, Run
 
 _SHOWN = 12  # pictures of a domain in the sheet
 _SHIFT = 8  # px by which the critics see pictures moved
+_OFF = 0.1  # deviation of what is added to a real crop's styles
 _MIXED = 0.5  # share of pictures made of two latents
 
 
@@ -46,6 +47,7 @@ class ComposingSettings:
     rate: float = 3e-4
     critic_rate: float = 2e-4
     pixels: float = 0.5  # weight of the critic of pixels beside that of features
+    known: float = 1.0  # weight of bringing real crops back from their styles
     crops: int = 6000  # of each domain, drawn once and kept in memory
 
 
@@ -55,7 +57,9 @@ class ComposingRecipe(Recipe):
     One critic sees the frozen features of SqueezeNet (Sauer et al. 2021, "Projected GANs"), which
     makes a few dozen pictures enough to learn from, the other one pixels; both see pictures moved,
     partly covered and in changed colours (Zhao et al. 2020, "Differentiable Augmentation"). Hinge
-    losses (Lim & Ye 2017). The encoder learns the styles of what the composer makes.
+    losses (Lim & Ye 2017). The encoder learns the styles of what the composer makes, and with the
+    composer to bring back real crops, by the error of pixels and features (Larsen et al. 2016, a
+    decoder that is the generator), which also tells the composer early what pictures are like.
     """
 
     name = "synthesize"
@@ -78,7 +82,6 @@ class ComposingRecipe(Recipe):
         self.judge: Taps = SqueezeNet()
         self.judge.to(device)
         self.made: list[tuple[Tensor, list[Tensor]]] = []  # pictures and taps, for the critics
-        self.known: list[tuple[Tensor, Tensor]] = []  # pictures and styles, for the encoder
         count = len(DOMAINS)
         nets: dict[str, nn.Module] = {
             "mapping": MappingNet(count),
@@ -101,12 +104,12 @@ class ComposingRecipe(Recipe):
         groups = [
             {"params": list(modules["composer"].parameters()), "lr": s.rate},
             {"params": list(modules["mapping"].parameters()), "lr": s.rate / 3},
+            {"params": list(modules["encoder"].parameters()), "lr": s.rate},
         ]
         judges = [*modules["critic"].parameters(), *modules["pixels"].parameters()]
         return {
             "composer": torch.optim.Adam(groups, betas=betas),
             "critic": torch.optim.Adam(judges, s.critic_rate, betas=betas),
-            "encoder": torch.optim.Adam(modules["encoder"].parameters(), 1e-3),
         }
 
     def batch(self, indices: range, device: torch.device) -> Any:
@@ -124,14 +127,11 @@ class ComposingRecipe(Recipe):
         self, part: str, modules: Mapping[str, nn.Module], batch: Any, progress: float
     ) -> tuple[Tensor, dict[str, float]]:
         real, which = batch
-        if part == "composer":
-            return self._composed(modules, which)
         if part == "critic":
             return self._criticised(modules, real, which)
-        pictures, styles = self.known.pop(0)
-        found = modules["encoder"](pictures)
-        apart = (found - styles).square().mean() / styles.square().mean()
-        return apart, {}
+        made, figures = self._composed(modules, which)
+        known, more = self._known(modules, real[: len(real) // 2])
+        return made + self.settings.known * known, figures | more
 
     def _composed(
         self, modules: Mapping[str, nn.Module], which: Tensor
@@ -153,9 +153,30 @@ class ComposingRecipe(Recipe):
         by_features = -score(modules["critic"](taps, which)).mean()
         by_pixels = -score(modules["pixels"](seen, which)).mean()
         self.made.append((seen.detach(), [tap.detach() for tap in taps]))
-        self.known.append((made.detach(), styles.detach()))
-        total = by_features + self.settings.pixels * by_pixels
-        return total, {"features": float(by_features.detach()), "pixels": float(by_pixels.detach())}
+        told = modules["encoder"](made.detach())
+        apart = (told - styles.detach()).square().mean()
+        total = by_features + self.settings.pixels * by_pixels + apart
+        terms = {"features": by_features, "pixels": by_pixels, "styles": apart}
+        return total, {key: float(value.detach()) for key, value in terms.items()}
+
+    def _known(
+        self, modules: Mapping[str, nn.Module], real: Tensor
+    ) -> tuple[Tensor, dict[str, float]]:
+        """How far real crops are from what is made of their styles, which are somewhat off."""
+        styles = modules["encoder"](real)
+        styles = styles + _OFF * torch.randn_like(styles)
+        noise = torch.randn_like(real[:, :1])
+        made = modules["composer"](styles, noise)
+        with torch.no_grad():
+            true = self.judge(real)
+        pairs = zip(self.judge(made), true, strict=True)
+        plain, taps = F.l1_loss(made, real), torch.stack([F.l1_loss(a, b) for a, b in pairs]).sum()
+        # as large as the styles of latents are, about
+        large = (styles.square().mean() - 1).clamp(min=0)
+        return 4 * plain + taps + large, {
+            "plain": float(plain.detach()),
+            "taps": float(taps.detach()),
+        }
 
     def _criticised(
         self, modules: Mapping[str, nn.Module], real: Tensor, which: Tensor
@@ -172,17 +193,19 @@ class ComposingRecipe(Recipe):
 
     @torch.no_grad()
     def sample(self, modules: Mapping[str, nn.Module]) -> Image.Image | None:
-        """Two rows of each domain: crops of real pictures, and what is made."""
+        """Of each domain: crops of real pictures, those brought back, two rows from latents."""
         device = next(modules["composer"].parameters()).device
         rows, random = [], torch.Generator().manual_seed(3)
         for number, group in enumerate(self.crops):
             shown = np.linspace(0, len(group) - 1, _SHOWN).astype(int)
-            rows.append(as_batch(list(group[shown]), device))
+            real = as_batch(list(group[shown]), device)
+            noise = torch.randn(3 * _SHOWN, 1, SMALL, SMALL, generator=random).to(device)
+            known = modules["encoder"](real)
             which = torch.full((2 * _SHOWN,), number, device=device)
             latent = torch.randn(2 * _SHOWN, LATENT, generator=random).to(device)
-            noise = torch.randn(2 * _SHOWN, 1, SMALL, SMALL, generator=random).to(device)
             styles = modules["mapping"](latent, which)[:, None].expand(-1, LEVELS, -1)
-            rows += list(modules["composer"](styles, noise).split(_SHOWN))
+            made = modules["composer"](torch.cat([known, styles]), noise)
+            rows += [real, *made.split(_SHOWN)]
         whole = torch.cat([torch.cat(list(row), 2) for row in rows], 1).clamp(0, 1)
         return Image.fromarray((whole.permute(1, 2, 0) * 255).round().byte().cpu().numpy())
 
