@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from typing import Any
 
 import cv2
@@ -36,6 +37,8 @@ NOTHING: dict[str, Any] = dict.fromkeys(
 FOUND = {"scratches": 0.5, "stains": 0.3, "cracks": 0.5}  # the task's defaults
 OLDEST = ("114020", "141010", "141020", "114030", "092010", "093020")  # Giotto to Lippi, real age
 HIDDEN = 0.25  # share that damage must hide of a pixel to be in the true mask
+
+LEAST = 0.02  # share of a painting that the damage hides at least
 
 
 def main() -> None:
@@ -259,8 +262,13 @@ class Bench:
 
 
 def overlaid(truth: np.ndarray, number: int) -> damage.Overlay:
-    """A painting under damage, the same whenever it is asked for."""
-    return damage.overlaid(truth.astype(np.float32) / 255, np.random.default_rng((4, number)))
+    """A painting under damage that hides a part of it, the same whenever it is asked for."""
+    for attempt in itertools.count():
+        rng = np.random.default_rng((4, number, attempt))
+        over = damage.overlaid(truth.astype(np.float32) / 255, rng)
+        if (over.shares.max(2) > HIDDEN).mean() > LEAST:
+            return over
+    raise AssertionError
 
 
 def grown(mask: np.ndarray, by: int = 2) -> np.ndarray:

@@ -29,7 +29,7 @@ BEAT = Path(__file__).parent / "data" / "beat.mid"
 _PART = (540, 120, 1020, 480)  # of the photograph: left, top, right, bottom
 # A scribble over it, as shares of its width and height.
 _SCRIBBLE = ((0.05, 0.35), (0.2, 0.62), (0.32, 0.3), (0.48, 0.68), (0.6, 0.33), (0.78, 0.75))
-_FRESH = ("--fading", "0.9", "--yellowing", "0.9", "--noise", "0.8", "--scratches", "0.7")
+_FRESH = ("--fading", "0.9", "--yellowing", "0.9", "--noise", "0.8", "--scratches", "0.8")
 # Pictures that differ most from each other, by a word of their title; others fill the gaps.
 _SHOWN = (
     *("starry night", "great wave", "composition vii", "scream", "water lilies", "the kiss"),
@@ -198,10 +198,11 @@ def aged(picture: Image.Image) -> Image.Image:
     drawn, (wide, high) = ImageDraw.Draw(made), made.size
     for _ in range(9):
         x, y = rng.random(2) * (wide, high)
+        across, bend = rng.uniform(-6, 6), rng.uniform(-0.4, 0.4)
         points = [
-            (x + at * rng.uniform(-9, 9), y + at * 22) for at in range(int(rng.integers(4, 9)))
+            (x + across * at + bend * at**2, y + 14 * at) for at in range(int(rng.integers(4, 14)))
         ]
-        drawn.line(points, (236, 229, 205), int(rng.integers(1, 3)))
+        drawn.line(points, (236, 229, 205), int(rng.integers(1, 4)))
     for _ in range(25):
         x, y = rng.random(2) * (wide, high)
         size = rng.uniform(1, 3)
