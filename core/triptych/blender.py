@@ -25,7 +25,7 @@ from pathlib import Path
 
 from triptych import __version__, bundle, client
 from triptych.errors import UserError, one_line
-from triptych.files import refusal, shown
+from triptych.files import put_folder, refusal, shown
 from triptych.install import LOCALE, plug_in_source, taken_out
 from triptych.task import Task, tasks
 
@@ -241,16 +241,12 @@ def _configurations() -> Iterator[Path]:
 def install(blender: Blender, built: Path) -> list[str]:
     """Put a zip that was built into this Blender's extensions, whole or not at all."""
     target = blender.folder
-    aside, old = (target.with_name(f".{NAME}-{word}") for word in ("new", "old"))
+    aside = target.with_name(f".{NAME}-new")
     try:
-        for folder in (aside, old):
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(aside, ignore_errors=True)
         with zipfile.ZipFile(built) as opened:
             opened.extractall(aside)
-        if target.exists():
-            target.rename(old)
-        aside.rename(target)
-        shutil.rmtree(old, ignore_errors=True)
+        put_folder(aside, target)
     except OSError as error:
         shutil.rmtree(aside, ignore_errors=True)
         raise refusal("write", target, error) from error

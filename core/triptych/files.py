@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import shutil
 from pathlib import Path
 
 from triptych.errors import UserError
@@ -63,3 +64,21 @@ def write_whole(path: str | os.PathLike[str], data: bytes | bytearray | memoryvi
             raise
     except OSError as error:
         raise refusal("write", path, error) from None
+
+
+def put_folder(aside: Path, target: Path) -> None:
+    """Let the folder `aside` take the place of the folder `target`, both on one disk.
+
+    What was in that place is deleted, or is there again when this fails with OSError.
+    """
+    before = target.with_name(f".{target.name}-old")
+    shutil.rmtree(before, ignore_errors=True)
+    if target.exists():
+        target.rename(before)
+    try:
+        aside.rename(target)
+    except OSError:
+        if before.exists():
+            before.rename(target)
+        raise
+    shutil.rmtree(before, ignore_errors=True)

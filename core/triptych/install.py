@@ -13,7 +13,7 @@ from pathlib import Path
 
 from triptych import client, worker
 from triptych.errors import UserError
-from triptych.files import refusal, write_whole
+from triptych.files import put_folder, refusal, write_whole
 
 NAME = "triptych"  # of the plug-in's folder and, with .py, of its program
 LOCALE = Path(__file__).with_name("locale")  # the catalogues of all hosts
@@ -101,12 +101,7 @@ def install_gimp(gimp: Gimp) -> list[str]:
         described = [task.describe() for task in pictures]
         write_whole(aside / "tasks.json", json.dumps(described).encode())
         write_whole(aside / "worker.json", json.dumps(_settings(gimp), indent=1).encode())
-        old = gimp.plug_ins / f".{NAME}-old"
-        shutil.rmtree(old, ignore_errors=True)
-        if target.exists():
-            target.rename(old)
-        aside.rename(target)
-        shutil.rmtree(old, ignore_errors=True)
+        put_folder(aside, target)
     except OSError as error:
         shutil.rmtree(aside, ignore_errors=True)
         raise refusal("write", target, error) from error

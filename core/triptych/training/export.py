@@ -10,7 +10,6 @@ import contextlib
 import dataclasses
 import logging
 import math
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +27,7 @@ from torch import Tensor, nn
 from triptych import bundle
 from triptych.engine import Engine
 from triptych.errors import UserError
-from triptych.files import refusal, shown
+from triptych.files import put_folder, refusal, shown
 from triptych.training.data import Source
 from triptych.training.loop import Recipe, Run
 
@@ -191,17 +190,10 @@ def write_bundle(
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".export-") as place:
-            aside, before = Path(place) / folder.name, Path(place) / "before"
+            aside = Path(place) / folder.name
             aside.mkdir()
             _fill(aside, card, graphs, files, kept)
-            if folder.exists():
-                os.replace(folder, before)
-            try:
-                os.replace(aside, folder)
-            except OSError:
-                if before.exists():
-                    os.replace(before, folder)
-                raise
+            put_folder(aside, folder)
     except OSError as error:
         raise refusal("write", folder, error) from error
     return folder
