@@ -19,7 +19,14 @@ from triptych.image.synthesis import COLUMNS, FILL, ROWS, STEPS, SYNTHESIZE
 from triptych.provenance import read
 from triptych.training.image.synthesis import synthesis_export
 from triptych.training.image.synthesis.domains import DOMAINS
-from triptych.training.image.synthesis.nets import Composer, Encoder, Mapping, Painter
+from triptych.training.image.synthesis.nets import (
+    Decoder,
+    Encoder,
+    Generator,
+    Inverter,
+    Mapping,
+    Painter,
+)
 
 ENGINE = Engine(["cpu"], threads=1)
 
@@ -29,12 +36,19 @@ def user(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("user")
     torch.manual_seed(0)
     count = len(DOMAINS)
-    half = synthesis_export.write(
-        folder / "half", "wild", Mapping(count), Composer(), Encoder(), data=[], recipe={}
+    parts = folder / "codec", folder / "generator", folder / "bundles" / "wild"
+    encoder = Encoder()
+    encoder(torch.rand(8, 3, 64, 64))  # it has seen something
+    decoder = Decoder()
+    torch.nn.init.normal_(decoder.colour.weight, std=3.0)
+    synthesis_export.write_codec(
+        parts[0], "wild", encoder.eval(), decoder, data=[], recipe={"name": "none"}
     )
+    nets = Mapping(count), Generator(), Inverter()
+    synthesis_export.add_generator(parts[1], synthesis_export.base(str(parts[0])), *nets, {})
     painter = Painter(count, 16, 2)
-    torch.nn.init.normal_(painter.last.weight, std=0.1)
-    synthesis_export.add_painter(folder / "bundles" / "wild", str(half), painter, {})
+    torch.nn.init.normal_(painter.last.weight, std=0.03)
+    synthesis_export.add_painter(parts[2], synthesis_export.base(str(parts[1])), painter, {})
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRIPTYCH_USER_DATA", str(folder))
         yield folder

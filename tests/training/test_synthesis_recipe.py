@@ -15,7 +15,7 @@ from triptych import bundle
 from triptych.training import commands, loop
 from triptych.training.image.dead_leaves import dead_leaves
 from triptych.training.image.perceptual import PerceptualNet
-from triptych.training.image.synthesis import composing, domains, nets, painting
+from triptych.training.image.synthesis import codec, domains, nets, painting
 from triptych.training.loop import Run
 
 
@@ -29,7 +29,7 @@ def data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     groups = [[leaves(i), leaves(i + 10)] for i in range(len(domains.DOMAINS))]
     monkeypatch.setattr(domains, "load", lambda root, held=False: groups)
     monkeypatch.setattr(domains, "sources", lambda root: [])
-    for module in (composing, painting):
+    for module in (codec, painting):
         monkeypatch.setattr(module, "SqueezeNet", PerceptualNet)
     monkeypatch.setenv("TRIPTYCH_DATA", str(tmp_path))
 
@@ -52,16 +52,25 @@ def trained(name: str, folder: Path, **more: Any) -> tuple[loop.Recipe, Run]:
     return made(), whole
 
 
-def test_both_learn_resume_and_export(tmp_path: Path):
-    recipe, run = trained("synthesize", tmp_path, crops=3)
-    half = recipe.export(loop.averaged(recipe, run), run, tmp_path / "half")
-    assert set(bundle.open_bundle(half).card.graphs) == {"map", "compose", "encode"}
-    recipe, run = trained("synthesize-paint", tmp_path, base=str(half), patch=16)
-    whole = recipe.export(loop.averaged(recipe, run), run, tmp_path / "whole")
-    card = bundle.open_bundle(whole).card
-    assert set(card.graphs) == {"map", "compose", "encode", "paint"}
-    assert all(one["max_abs"] <= 1e-3 for one in card.parity.values())
-    assert card.recipe["paint"]["name"] == "synthesize-paint"
+def test_all_learn_resume_and_export(tmp_path: Path):
+    """Each adds its graphs to the bundle of the one before."""
+    made: Path | None = None
+    graphs: set[str] = set()
+    added = {
+        "synthesize-codec": {"encode", "decode"},
+        "synthesize": {"map", "generate", "invert"},
+        "synthesize-paint": {"paint"},
+    }
+    for name, more in added.items():
+        chosen: dict[str, Any] = {} if made is None else {"base": str(made)}
+        chosen |= {"patch": 16} if name == "synthesize-paint" else {"crops": 12}
+        recipe, run = trained(name, tmp_path, **chosen)
+        made = recipe.export(loop.averaged(recipe, run), run, tmp_path / f"{name}-bundle")
+        graphs |= more
+        card = bundle.open_bundle(made).card
+        assert set(card.graphs) == graphs
+        assert all(one["max_abs"] <= 1e-3 for one in card.parity.values())
+    assert [card.recipe[part]["name"] for part in ("generator", "paint")] == list(added)[1:]
 
 
 def test_a_modulated_convolution_is_stylegans():

@@ -39,7 +39,7 @@ class SynthesisModel:
         extra = self.bundle.card.extra
         self.domains = [str(one["name"]) for one in extra["domains"]]
         self.latent, self.levels = int(extra["latent"]), int(extra["levels"])
-        self.small = int(extra["small"])
+        self.grid, self.small = int(extra["grid"]), int(extra["small"])
 
     def styles(self, domain: str, seed: int, truncation: float) -> Floats:
         """The styles 1 x levels x latent of a seed."""
@@ -59,15 +59,19 @@ class SynthesisModel:
         top, left = (height - side) // 2, (width - side) // 2
         square = picture[top : top + side, left : left + side]
         small = resized(square, (self.small, self.small), "BOX")
-        return self._run("encode", {"small": to_network(small)})["styles"]
+        codes = self._run("encode", {"small": to_network(small)})["codes"]
+        return self._run("invert", {"codes": codes})["styles"]
 
     def painted(self, styles: Floats, domain: str, seed: int) -> Floats:
         """The picture of these styles; the seed is of its grain."""
         rng = np.random.default_rng((seed, 1))
-        shape = (1, 1, self.small, self.small)
-        noise, grain = (rng.standard_normal(shape, np.float32) for _ in range(2))
-        small = self._run("compose", {"styles": styles, "noise": noise})["small"]
-        inputs = {"small": small, "domain": self._number(domain), "noise": grain}
+
+        def noise(side: int) -> Floats:
+            return rng.standard_normal((1, 1, side, side), np.float32)
+
+        codes = self._run("generate", {"styles": styles, "noise": noise(self.grid)})["codes"]
+        small = self._run("decode", {"codes": codes})["small"]
+        inputs = {"small": small, "domain": self._number(domain), "noise": noise(self.small)}
         made: Floats = self._run("paint", inputs)["picture"][0]
         return np.ascontiguousarray(made.transpose(1, 2, 0))
 

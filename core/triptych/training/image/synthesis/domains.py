@@ -9,11 +9,15 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
 from triptych.training import data
 from triptych.training.image import sets
+from triptych.training.image.synthesis.nets import SMALL
+from triptych.training.image.upscale import as_batch
 
 Bytes = NDArray[np.uint8]
 
@@ -140,3 +144,26 @@ def crop(pictures: Sequence[Bytes], domain: Domain, side: int, rng: np.random.Ge
     if domain.turned:
         made = np.rot90(made, int(rng.integers(4)))
     return made[:, ::-1] if rng.random() < 0.5 else made
+
+
+def small(groups: Sequence[Sequence[Bytes]], count: int, seed: int) -> list[NDArray[np.uint8]]:
+    """`count` crops of SMALL px of each of DOMAINS."""
+    rng = np.random.default_rng(seed)
+    return [
+        np.stack([crop(group, domain, SMALL, rng) for _ in range(count)])
+        for group, domain in zip(groups, DOMAINS, strict=True)
+    ]
+
+
+def drawn(
+    crops: Sequence[NDArray[np.uint8]], indices: range, seed: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Examples of these indices, the domains in turn: pictures N x 3 x SMALL x SMALL, domains N."""
+    found, which = [], []
+    for index in indices:
+        rng = np.random.default_rng((seed, index))
+        domain = index % len(DOMAINS)
+        picture = crops[domain][int(rng.integers(len(crops[domain])))]
+        found.append(picture[:, ::-1] if rng.random() < 0.5 else picture)
+        which.append(domain)
+    return as_batch(found, device), torch.tensor(which, device=device)

@@ -1,7 +1,7 @@
-"""The networks of synthesis: from a latent to a small picture, from that to a large one, and back.
+"""The networks of synthesis: a codec of small pictures, a generator of its codes, and a painter.
 
-The composer follows StyleGAN2 (Karras et al. 2020): a mapping network, convolutions that a style
-modulates, skips to RGB; and FastGAN's skip-layer excitation (Liu et al. 2021).
+The generator follows StyleGAN2 (Karras et al. 2020): a mapping network, convolutions that a style
+modulates. It makes codes and not pixels, so that a processor can train it.
 """
 
 from __future__ import annotations
@@ -12,12 +12,63 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-LATENT = 128  # numbers of a latent, and of a style
-SMALL = 64  # px of the side of what the composer makes
+SMALL = 64  # px of the side of a small picture
 SCALE = 4  # how many times larger the painter makes it
-_SIDES = (4, 8, 16, 32, 64)
-_WIDTHS = (128, 128, 96, 48, 24)
-LEVELS = len(_SIDES)  # each has a style of its own
+GRID = 8  # cells of the side of a code
+CODE = 16  # numbers of a cell
+LATENT = 128  # numbers of a latent, and of a style
+_WIDTHS = (128, 96, 48, 24)  # of the decoder, at 8, 16, 32 and 64 px
+
+
+class Encoder(nn.Module):
+    """Small pictures N x 3 x SMALL x SMALL, 0..1, to codes N x CODE x GRID x GRID.
+
+    Over the training pictures each number of a cell has a mean of 0 and a deviation of 1.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for inputs, outputs in ((3, 32), (32, 64), (64, 128)):
+            layers += [nn.Conv2d(inputs, outputs, 4, 2, 1), nn.GELU()]
+            layers += [_Residual(outputs)]
+        self.layers = nn.Sequential(*layers, nn.Conv2d(128, CODE, 1))
+        self.norm = nn.BatchNorm2d(CODE, affine=False, momentum=0.02)
+
+    def forward(self, small: Tensor) -> Tensor:
+        made: Tensor = self.norm(self.layers(4 * (small - 0.5)))
+        return made
+
+
+class Decoder(nn.Module):
+    """Codes N x CODE x GRID x GRID to small pictures N x 3 x SMALL x SMALL, about within 0..1."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enter = nn.Conv2d(CODE, _WIDTHS[0], 3, padding=1)
+        self.first = nn.Sequential(_Residual(_WIDTHS[0]), _Residual(_WIDTHS[0]))
+        pairs = list(itertools.pairwise(_WIDTHS))
+        self.narrow = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in pairs)
+        self.refine = nn.ModuleList(_Residual(b) for _, b in pairs)
+        self.colour = nn.Conv2d(_WIDTHS[-1], 3, 3, padding=1)
+
+    def forward(self, codes: Tensor) -> Tensor:
+        x = self.first(self.enter(codes))
+        for narrow, refine in zip(self.narrow, self.refine, strict=True):
+            x = refine(_doubled(narrow(F.gelu(x))))
+        made: Tensor = 0.5 + 0.25 * self.colour(F.gelu(x))
+        return made
+
+
+class _Residual(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+        self.share = nn.Parameter(torch.full((width, 1, 1), 0.2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.share * self.second(F.gelu(self.first(F.gelu(x))))
 
 
 class Mapping(nn.Module):
@@ -69,41 +120,89 @@ class Modulated(nn.Module):
         return 1.4 * F.leaky_relu(x, 0.2)
 
 
-class Composer(nn.Module):
-    """Styles N x LEVELS x LATENT and noise N x 1 x SMALL x SMALL to N x 3 x SMALL x SMALL, about
-    within 0..1."""
+LEVELS = 5  # layers that have a style of their own
+
+
+class Generator(nn.Module):
+    """Styles N x LEVELS x LATENT and noise N x 1 x GRID x GRID to codes N x CODE x GRID x GRID.
+
+    The first two levels work on half the grid.
+    """
+
+    def __init__(self, width: int = 160) -> None:
+        super().__init__()
+        self.width = width
+        self.start = nn.Linear(LATENT, width * (GRID // 2) ** 2)
+        self.layers = nn.ModuleList(Modulated(width, width) for _ in range(LEVELS - 1))
+        self.leave = nn.ModuleList(nn.Conv2d(width, CODE, 1) for _ in range(LEVELS - 1))
+
+    def forward(self, styles: Tensor, noise: Tensor) -> Tensor:
+        half = GRID // 2
+        coarse = 2 * F.avg_pool2d(noise, 2)
+        x = self.start(styles[:, 0]).unflatten(1, (self.width, half, half))
+        codes: Tensor | None = None
+        for level, (layer, leave) in enumerate(zip(self.layers, self.leave, strict=True), 1):
+            if level == 3:
+                assert codes is not None
+                x, codes = _doubled(x), _doubled(codes)
+            x = layer(x, styles[:, level], coarse if level < 3 else noise)
+            codes = leave(x) if codes is None else codes + leave(x)
+        assert codes is not None
+        return codes
+
+
+class Inverter(nn.Module):
+    """Codes N x CODE x GRID x GRID to the styles that make them: N x LEVELS x LATENT."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.start = nn.Linear(LATENT, _WIDTHS[0] * 16)
-        self.first = Modulated(_WIDTHS[0], _WIDTHS[0])
-        pairs = list(itertools.pairwise(_WIDTHS))
-        self.enter = nn.ModuleList(Modulated(a, b) for a, b in pairs)
-        self.leave = nn.ModuleList(Modulated(b, b) for _, b in pairs)
-        self.colour = nn.ModuleList(nn.Conv2d(width, 3, 1) for width in _WIDTHS)
-        self.excite = nn.ModuleList(  # 32 by 4, 64 by 8
-            nn.Sequential(nn.Conv2d(a, b, 4), nn.SiLU(), nn.Conv2d(b, b, 1), nn.Sigmoid())
-            for a, b in ((_WIDTHS[0], _WIDTHS[3]), (_WIDTHS[1], _WIDTHS[4]))
+        self.layers = nn.Sequential(
+            nn.Conv2d(CODE, 96, 3, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(96, 128, 4, 2, 1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(128, 128, 3, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Flatten(),
+            nn.Linear(128 * (GRID // 2) ** 2, LEVELS * LATENT),
         )
 
-    def forward(self, styles: Tensor, noise: Tensor) -> Tensor:
-        def grain(side: int) -> Tensor:  # of a deviation of one at every level
-            part = SMALL // side
-            return part * F.avg_pool2d(noise, part) if part > 1 else noise
+    def forward(self, codes: Tensor) -> Tensor:
+        made: Tensor = self.layers(codes).unflatten(1, (LEVELS, LATENT))
+        return made
 
-        x = self.start(styles[:, 0]).unflatten(1, (_WIDTHS[0], 4, 4))
-        x = self.first(x, styles[:, 0], grain(4))
-        rgb, seen = self.colour[0](x), [x]
-        for level in range(1, LEVELS):
-            style = styles[:, level]
-            x = self.enter[level - 1](x, style, grain(_SIDES[level - 1]))
-            x = self.leave[level - 1](_doubled(x), style, grain(_SIDES[level]))
-            if level >= 3:
-                source = F.adaptive_avg_pool2d(seen[level - 3], 4)
-                x = x * 2 * self.excite[level - 3](source)
-            seen.append(x)
-            rgb = _doubled(rgb) + self.colour[level](x)
-        return 0.5 + 0.25 * rgb
+
+class CodeCritic(nn.Module):
+    """Codes N x CODE x GRID x GRID and domains N to scores N.
+
+    The deviation over the batch is one of its inputs (Karras et al. 2018, section 3), and the
+    domain's score is a projection (Miyato & Koyama 2018).
+    """
+
+    def __init__(self, domains: int, width: int = 128) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(CODE + 1, width, 3, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(width, width, 4, 2, 1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Flatten(),
+            nn.Linear(width * (GRID // 2) ** 2, width),
+            nn.LeakyReLU(0.2),
+        )
+        self.plain = nn.Linear(width, 1)
+        self.domain = nn.Embedding(domains, width)
+        nn.init.zeros_(self.domain.weight)
+
+    def forward(self, codes: Tensor, domain: Tensor) -> Tensor:
+        spread = (codes.var(0, unbiased=False) + 1e-6).sqrt().mean()
+        x = self.layers(torch.cat([codes, spread.expand_as(codes[:, :1])], 1))
+        made: Tensor = self.plain(x)[:, 0] + (self.domain(domain) * x).sum(1)
+        return made
 
 
 class Painter(nn.Module):
@@ -138,38 +237,6 @@ class Painter(nn.Module):
         x = x + F.leaky_relu(self.late(x), 0.2)
         plain = _doubled(_doubled(small))
         return plain + F.pixel_shuffle(self.last(x), 2)
-
-
-class Encoder(nn.Module):
-    """Small pictures N x 3 x SMALL x SMALL to the styles that make them: N x LEVELS x LATENT."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        for inputs, outputs in ((3, 32), (32, 64), (64, 128), (128, 128)):
-            layers += [nn.Conv2d(inputs, outputs, 4, 2, 1), nn.LeakyReLU(0.2)]
-        self.layers = nn.Sequential(*layers)
-        self.last = nn.Linear(128 * 16, LEVELS * LATENT)
-
-    def forward(self, small: Tensor) -> Tensor:
-        made: Tensor = self.last(self.layers(2 * small - 1).flatten(1))
-        return made.unflatten(1, (LEVELS, LATENT))
-
-
-class PixelCritic(nn.Module):
-    """Pictures N x 3 x SMALL x SMALL and domains N to one score per patch: a list of N x 8 x 8."""
-
-    def __init__(self, domains: int) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        for inputs, outputs in ((3, 24), (24, 48), (48, 96)):
-            layers += [nn.Conv2d(inputs, outputs, 4, 2, 1), nn.LeakyReLU(0.2)]
-        layers.append(nn.Conv2d(96, domains, 1))
-        self.layers = nn.Sequential(*layers)
-
-    def forward(self, pictures: Tensor, domain: Tensor) -> list[Tensor]:
-        rows = torch.arange(len(domain), device=domain.device)
-        return [self.layers(2 * pictures - 1)[rows, domain].float()]
 
 
 def _doubled(x: Tensor) -> Tensor:

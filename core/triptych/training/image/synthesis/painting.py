@@ -166,7 +166,8 @@ class PaintingRecipe(Recipe):
         painter = modules["painter"].cpu().float().eval()
         assert isinstance(painter, Painter)
         made_by = export.made_by(self, dataclasses.asdict(self.settings), run)
-        return synthesis_export.add_painter(folder, self.settings.base, painter, made_by)
+        base = synthesis_export.base(self.settings.base)
+        return synthesis_export.add_painter(folder, base, painter, made_by)
 
 
 def reduced(picture: np.ndarray) -> np.ndarray:

@@ -1,8 +1,10 @@
-"""The bundle of synthesis: the graphs `map`, `compose` and `encode`, and the painter's `paint`."""
+"""The bundle of synthesis, which grows: `encode` and `decode`; `map`, `generate` and `invert`;
+`paint`."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +15,22 @@ from triptych import bundle
 from triptych.training import export
 from triptych.training.image.synthesis.domains import DOMAINS
 from triptych.training.image.synthesis.nets import (
+    CODE,
+    GRID,
     LATENT,
     LEVELS,
     SCALE,
     SMALL,
-    Composer,
+    Decoder,
     Encoder,
+    Generator,
+    Inverter,
     Mapping,
     Painter,
 )
 
 _MEAN_OF = 4096  # latents
+_UNIT = (0.0, 1.0)
 
 
 class Mapper(nn.Module):
@@ -35,8 +42,7 @@ class Mapper(nn.Module):
     def __init__(self, mapping: Mapping) -> None:
         super().__init__()
         self.mapping = mapping
-        random = torch.Generator().manual_seed(0)
-        latent = torch.randn(_MEAN_OF, LATENT, generator=random)
+        latent = torch.randn(_MEAN_OF, LATENT, generator=torch.Generator().manual_seed(0))
         with torch.no_grad():
             means = [
                 mapping(latent, torch.full((_MEAN_OF,), number)).mean(0)
@@ -51,64 +57,38 @@ class Mapper(nn.Module):
         return made
 
 
-class _Composed(nn.Module):
-    def __init__(self, composer: Composer) -> None:
-        super().__init__()
-        self.composer = composer
+class _Clamped(nn.Module):
+    """A network whose pictures stay within 0..1."""
 
-    def forward(self, styles: Tensor, noise: Tensor) -> Tensor:
-        made: Tensor = self.composer(styles, noise).clamp(0, 1)
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, first: Tensor, *more: Tensor) -> Tensor:
+        made: Tensor = self.net(first, *more).clamp(0, 1)
         return made
 
 
-class _Painted(nn.Module):
-    def __init__(self, painter: Painter) -> None:
-        super().__init__()
-        self.painter = painter
-
-    def forward(self, small: Tensor, domain: Tensor, noise: Tensor) -> Tensor:
-        made: Tensor = self.painter(small, domain, noise).clamp(0, 1)
-        return made
+def _graph(
+    module: nn.Module, draw: Callable[[], dict[str, Tensor]], output: str
+) -> export.GraphExport:
+    ranges = {"truncation": _UNIT, "small": _UNIT}
+    trials = [draw() for _ in range(3)]
+    return export.GraphExport(module, draw(), [output], {}, trials, ranges, named=True)
 
 
-def write(
-    folder: Path, name: str, mapping: Mapping, composer: Composer, encoder: Encoder, **facts: Any
-) -> Path:
-    """Write the bundle without its painter; `facts` go into its card (data, recipe)."""
+def write_codec(folder: Path, name: str, encoder: Encoder, decoder: Decoder, **facts: Any) -> Path:
+    """Write a bundle of the codec alone; `facts` go into its card (data, recipe)."""
     rng = torch.Generator().manual_seed(0)
-
-    def latent() -> dict[str, Tensor]:
-        return {
-            "latent": torch.randn(1, LATENT, generator=rng),
-            "domain": torch.randint(len(DOMAINS), (1,), generator=rng),
-            "truncation": torch.rand(1, generator=rng),
-        }
-
-    def styles() -> dict[str, Tensor]:
-        with torch.no_grad():
-            mapped = [mapping(d["latent"], d["domain"]) for d in (latent() for _ in range(LEVELS))]
-        noise = torch.randn(1, 1, SMALL, SMALL, generator=rng)
-        return {"styles": torch.stack(mapped, 1), "noise": noise}
-
-    def small() -> dict[str, Tensor]:
-        return {"small": torch.rand(1, 3, SMALL, SMALL, generator=rng)}
-
-    unit = (0.0, 1.0)
-    parts: dict[str, tuple[nn.Module, Any, str]] = {
-        "map": (Mapper(mapping), latent, "style"),
-        "compose": (_Composed(composer), styles, "small"),
-        "encode": (encoder, small, "styles"),
-    }
     graphs = {
-        key: export.GraphExport(
-            module,
-            draw(),
-            [output],
-            {},
-            [draw() for _ in range(3)],
-            {"truncation": unit, "small": unit},
-        )
-        for key, (module, draw, output) in parts.items()
+        "encode": _graph(
+            encoder, lambda: {"small": torch.rand(1, 3, SMALL, SMALL, generator=rng)}, "codes"
+        ),
+        "decode": _graph(
+            _Clamped(decoder),
+            lambda: {"codes": torch.randn(1, CODE, GRID, GRID, generator=rng)},
+            "small",
+        ),
     }
     card = bundle.Card(
         name=name,
@@ -119,15 +99,16 @@ def write(
         graphs={},
         authors=["The Triptych developers"],
         notes=(
-            f"Composes pictures of {SMALL} x {SMALL} px of a few domains from a seed, by an "
-            "adversarial network, and paints them four times larger. It knows a few dozen pictures "
-            "of each domain, all free, and what it makes resembles them."
+            f"An adversarial network makes codes of pictures of a few domains from a seed; they "
+            f"are decoded to {SMALL} x {SMALL} px and painted four times larger. It knows a few "
+            "dozen pictures of each domain, all free, and what it makes resembles them."
         ),
         created=export.today(),
         extra={
             "domains": [{"name": d.name, "label": d.label} for d in DOMAINS],
             "latent": LATENT,
             "levels": LEVELS,
+            "grid": GRID,
             "small": SMALL,
             "scale": SCALE,
         },
@@ -136,10 +117,59 @@ def write(
     return export.write_bundle(folder, card, graphs, {})
 
 
-def add_painter(folder: Path, base: str, painter: Painter, made_by: dict[str, Any]) -> Path:
-    """Write the bundle in the folder `base` with this painter to `folder`."""
+def base(folder: str) -> bundle.Bundle:
+    """The bundle in `folder` that a recipe adds to; without a folder, the one that ships."""
     kind = "synthesize"
-    found = bundle.open_bundle(Path(base)) if base else bundle.get_bundle(kind, kind)
+    return bundle.open_bundle(Path(folder)) if folder else bundle.get_bundle(kind, kind)
+
+
+def load(net: nn.Module, graph: Path, prefix: str = "") -> None:
+    """Give `net` the weights of an exported graph, in which it is named `prefix`."""
+    stored = export.weights(graph)
+    with torch.no_grad():
+        for name, value in net.state_dict().items():
+            if value.ndim:  # but BatchNorm's count of batches
+                value.copy_(stored[prefix + name].reshape(value.shape))
+
+
+def add_generator(
+    folder: Path,
+    found: bundle.Bundle,
+    mapping: Mapping,
+    generator: Generator,
+    inverter: Inverter,
+    made_by: dict[str, Any],
+) -> Path:
+    """Write the bundle `found` with this generator to `folder`."""
+    rng = torch.Generator().manual_seed(0)
+
+    def latent() -> dict[str, Tensor]:
+        return {
+            "latent": torch.randn(1, LATENT, generator=rng),
+            "domain": torch.randint(len(DOMAINS), (1,), generator=rng),
+            "truncation": torch.rand(1, generator=rng),
+        }
+
+    @torch.no_grad()
+    def styles() -> dict[str, Tensor]:
+        mapped = [mapping(d["latent"], d["domain"]) for d in (latent() for _ in range(LEVELS))]
+        noise = torch.randn(1, 1, GRID, GRID, generator=rng)
+        return {"styles": torch.stack(mapped, 1), "noise": noise}
+
+    graphs = {
+        "map": _graph(Mapper(mapping), latent, "style"),
+        "generate": _graph(generator, styles, "codes"),
+        "invert": _graph(
+            inverter, lambda: {"codes": torch.randn(1, CODE, GRID, GRID, generator=rng)}, "styles"
+        ),
+    }
+    return _added(folder, found, graphs, "generator", made_by)
+
+
+def add_painter(
+    folder: Path, found: bundle.Bundle, painter: Painter, made_by: dict[str, Any]
+) -> Path:
+    """Write the bundle `found` with this painter to `folder`."""
     rng = torch.Generator().manual_seed(0)
 
     def given(height: int, width: int, domain: int) -> dict[str, Tensor]:
@@ -149,18 +179,30 @@ def add_painter(folder: Path, base: str, painter: Painter, made_by: dict[str, An
             "noise": torch.randn(1, 1, height, width, generator=rng),
         }
 
-    trials = [given(SMALL, SMALL, number) for number in range(len(DOMAINS))]
+    trials: Sequence[dict[str, Tensor]] = [
+        *(given(SMALL, SMALL, number) for number in range(len(DOMAINS))),
+        given(20, 37, 0),
+    ]
     free = {2: "height", 3: "width"}
     larger = {2: f"{SCALE}*height", 3: f"{SCALE}*width"}
     graph = export.GraphExport(
-        _Painted(painter),
+        _Clamped(painter),
         trials[0],
         ["picture"],
         {"small": free, "noise": free, "picture": larger},
-        [*trials, given(20, 37, 0)],
-        {"small": (0.0, 1.0), "picture": (0.0, 1.0)},
+        trials,
+        {"small": _UNIT, "picture": _UNIT},
     )
-    card = dataclasses.replace(
-        found.card, created=export.today(), recipe={**found.card.recipe, "paint": made_by}
-    )
-    return export.write_bundle(folder, card, {"paint": graph}, {}, kept=found)
+    return _added(folder, found, {"paint": graph}, "paint", made_by)
+
+
+def _added(
+    folder: Path,
+    found: bundle.Bundle,
+    graphs: dict[str, export.GraphExport],
+    part: str,
+    made_by: dict[str, Any],
+) -> Path:
+    recipe = {**found.card.recipe, part: made_by}
+    card = dataclasses.replace(found.card, created=export.today(), recipe=recipe)
+    return export.write_bundle(folder, card, graphs, {}, kept=found)
