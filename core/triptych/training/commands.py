@@ -29,6 +29,7 @@ RECIPES = {
     "extend": "triptych.training.image.inpaint:ExtendRecipe",
     "restore": "triptych.training.image.restore:RestoreRecipe",
     "upscale": "triptych.training.image.upscale:UpscaleRecipe",
+    "upscale-explore": "triptych.training.image.explore:ExploreRecipe",
     "own-style": "triptych.training.image.own_style:OwnStyleRecipe",
     "artist": "triptych.training.image.artist:ArtistRecipe",
     "phrases": "triptych.training.music.phrases:PhraseRecipe",
