@@ -23,7 +23,7 @@ from triptych.training.image.consistent import Consistent, mirrored
 from triptych.training.image.dead_leaves import dead_leaves
 from triptych.training.image.explore import pattern, texture
 from triptych.training.image.explore_export import PlainExplore
-from triptych.training.image.explore_net import ExploreNet, Explorer
+from triptych.training.image.explore_net import ROUNDS, ExploreNet, Explorer
 from triptych.training.image.perceptual import PerceptualNet
 from triptych.training.image.upscale import as_array
 from triptych.training.image.upscale_export import export_upscale
@@ -110,7 +110,7 @@ def test_rounds_end_within_bounds_and_near_on_a_picture_with_black_and_white(sca
     large = (1.6 * leaves(1, 30 * scale, 24 * scale) / 255 - 0.3).clip(0, 1).astype(np.float32)
     small = shrink(large, scale).clip(0, 1)
     start = large + np.random.default_rng(0).normal(0, 0.03, large.shape)
-    made = Consistent(scale, 16)(as_tensor(start), as_tensor(small))
+    made = Consistent(scale, ROUNDS[scale])(as_tensor(start), as_tensor(small))
     assert float(made.min()) >= 0
     assert float(made.max()) <= 1
     assert np.abs(shrink(as_array(made), scale).clip(0, 1) - small).max() <= 1 / 255
@@ -198,6 +198,6 @@ def test_what_is_exported_is_what_learned(scale: int) -> None:
         wanted = F.pixel_shuffle(net.base.smooth(small) + detail, scale)
     inside = slice(8 * scale, 12 * scale)
     before = wanted[..., inside, inside]
-    wanted = Consistent(scale, 16)(wanted, small)[..., inside, inside]
+    wanted = Consistent(scale, ROUNDS[scale])(wanted, small)[..., inside, inside]
     torch.testing.assert_close(made[..., inside, inside], wanted, atol=1e-3, rtol=0)
     assert (wanted - before).abs().max() > 1e-3

@@ -29,7 +29,7 @@ class PlainExplore(nn.Module):
             for place, conv in enumerate(trunk):
                 assert isinstance(conv, RepConv)
                 trunk[place] = plain(conv)
-        self.consistent = Consistent(net.scale, ROUNDS)
+        self.consistent = Consistent(net.scale, ROUNDS[net.scale])
 
     def forward(self, picture: Tensor, noise: Tensor) -> Tensor:
         made: Tensor = self.consistent(self.net(picture, noise), picture)
