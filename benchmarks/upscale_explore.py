@@ -29,7 +29,7 @@ from triptych.training.image.perceptual_export import load_perceptual
 from triptych.training.image.style import as_tensor
 
 EXPLORE = "upscale-explore"
-SIDE = 384  # px of the original that is looked at
+SIDE = 240  # px of the original that is looked at
 BAR = 1.0  # codes of 255 by which a result, made smaller again, may differ from what was given
 
 

@@ -22,7 +22,9 @@ def main() -> None:
     small = shrink(photograph[TOP : TOP + SIDE, LEFT : LEFT + SIDE], SCALE).clip(0, 1)
     pixels = small.repeat(SCALE, 0).repeat(SCALE, 1)
     pictures = [pixels] + [
-        TASK.run(small, engine=default_engine(), scale=SCALE, model="upscale-explore", seed=seed).made
+        TASK.run(
+            small, engine=default_engine(), scale=SCALE, model="upscale-explore", seed=seed
+        ).made
         for seed in SEEDS
     ]
     sheet = Image.new("RGB", (len(pictures) * (SIDE + GAP) - GAP, SIDE), "white")

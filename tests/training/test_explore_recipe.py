@@ -19,7 +19,7 @@ from triptych import bundle
 from triptych.image.resample import shrink
 from triptych.training import commands, loop
 from triptych.training.image import explore
-from triptych.training.image.consistent import Consistent, mirrored
+from triptych.training.image.consistent import Consistent, around, mirrored
 from triptych.training.image.dead_leaves import dead_leaves
 from triptych.training.image.explore import pattern, texture
 from triptych.training.image.explore_export import PlainExplore
@@ -77,7 +77,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> explore.ExploreReci
 def test_mirrored_is_numpys(height: int, width: int, edge: int) -> None:
     x = torch.rand(1, 2, height, width)
     wanted = np.pad(x.numpy(), ((0, 0), (0, 0), (edge, edge), (edge, edge)), "symmetric")
-    assert np.array_equal(mirrored(x, edge).numpy(), wanted)
+    assert np.array_equal(mirrored(x, around(x, edge)).numpy(), wanted)
 
 
 @settings(deadline=None, max_examples=20)

@@ -43,39 +43,49 @@ class Consistent(nn.Module):
 
     def reduced(self, large: Tensor) -> Tensor:
         """`resample.shrink` of N x 3 x sH x sW."""
-        x = mirrored(large, self.edge)
-        planes = x.reshape(-1, 1, *x.shape[2:])
-        planes = F.conv2d(planes, self.down, stride=(1, self.scale))
-        planes = F.conv2d(planes, self.down.mT, stride=(self.scale, 1))
-        return planes.reshape(-1, 3, *planes.shape[2:])
+        return self._reduced(mirrored(large, around(large, self.edge)))
 
-    def spread(self, lacking: Tensor) -> Tensor:
+    def spread(self, small: Tensor) -> Tensor:
         """The least picture N x 3 x sH x sW that reduces to N x 3 x H x W."""
-        x = mirrored(lacking, _REACH)
-        planes = x.reshape(-1, 1, *x.shape[2:])
-        planes = F.conv2d(planes, self.up)  # N*3 x s x H x W
-        planes = planes.permute(0, 2, 3, 1).flatten(2).unsqueeze(1)
-        planes = F.conv2d(planes, self.up.mT)
-        planes = planes.transpose(1, 2).flatten(1, 2)
-        return planes.reshape(-1, 3, *planes.shape[1:])
+        return self._spread(mirrored(small, around(small, _REACH)))
 
     def forward(self, large: Tensor, small: Tensor) -> Tensor:
         before = large
+        beyond_large, beyond_small = around(large, self.edge), around(small, _REACH)
         for number in range(self.rounds):
-            lacking = small - self.reduced(large.clamp(0, 1))
-            now = large + self.spread(lacking)
+            lacking = small - self._reduced(mirrored(large.clamp(0, 1), beyond_large))
+            now = large + self._spread(mirrored(lacking, beyond_small))
             large = now + number / (number + 3) * (now - before)
             before = now
         return before.clamp(0, 1)
 
+    def _reduced(self, wide: Tensor) -> Tensor:
+        planes = wide.flatten(0, 1).unsqueeze(1)
+        planes = F.conv2d(planes, self.down, stride=(1, self.scale))
+        planes = F.conv2d(planes, self.down.mT, stride=(self.scale, 1))
+        return planes.squeeze(1).unflatten(0, (-1, 3))
 
-def mirrored(x: Tensor, edge: int) -> Tensor:
-    """N x C x H x W with `edge` px more on every side, as NumPy's "symmetric" padding has them."""
-    for axis in (2, 3):
-        size = x.shape[axis]
+    def _spread(self, wide: Tensor) -> Tensor:
+        planes = wide.flatten(0, 1).unsqueeze(1)
+        planes = F.conv2d(planes, self.up)  # N*3 x s x H x W
+        planes = planes.permute(0, 2, 3, 1).flatten(2).unsqueeze(1)
+        planes = F.conv2d(planes, self.up.mT)
+        return planes.transpose(1, 2).flatten(1, 2).unflatten(0, (-1, 3))
+
+
+def around(x: Tensor, edge: int) -> tuple[Tensor, Tensor]:
+    """The rows and the columns of `x` with `edge` px more on every side, as NumPy's "symmetric"
+    padding takes them."""
+    found = []
+    for size in x.shape[2:]:
         places = torch.arange(-edge, size + edge, device=x.device) % (2 * size)
-        x = x.index_select(axis, torch.minimum(places, 2 * size - 1 - places))
-    return x
+        found.append(torch.minimum(places, 2 * size - 1 - places))
+    return found[0], found[1]
+
+
+def mirrored(x: Tensor, places: tuple[Tensor, Tensor]) -> Tensor:
+    """These rows and columns of N x C x H x W."""
+    return x.index_select(2, places[0]).index_select(3, places[1])
 
 
 def reduction(scale: int) -> Doubles:

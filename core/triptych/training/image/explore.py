@@ -48,12 +48,12 @@ class ExploreSettings:
     colour: float = 0.2  # weight of the three colours' error beside that of luminance
     perceptual: float = 0.03  # weight of the features' error
     texture: float = 0.2  # weight of the error of a drawn picture's texture
-    adversarial: float = 0.02  # weight of the critic's judgement of a drawn picture
+    adversarial: float = 0.01  # weight of the critic's judgement of a drawn picture
     pattern: float = 1.0  # weight against what stands still on the small picture's grid
     critic_rate: float = 1e-3
     nats: float = 0.25  # of the latent that cost nothing, for each pixel that interpolation lacks
     divergence: float = 0.02  # weight of a nat more
-    apart: float = 0.75  # share of the distance between two draws that counts
+    apart: float = 0.5  # share of the distance between two draws that counts
     drawn: float = 0.5  # share of crops of which two are drawn
     likeliest: float = 0.1  # share of crops that are made without a latent
 
