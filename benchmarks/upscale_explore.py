@@ -57,7 +57,10 @@ def main() -> None:
             ways = {BICUBIC: cubic} | {
                 name: drawn(engine, small, scale, 0, name) for name in (FAITHFUL, CRISP)
             }
-            ways["explore, variety 0"] = drawn(engine, small, scale, 0, variety=0)
+            for variety in (0, 1):
+                ways[f"explore, variety {variety}"] = drawn(
+                    engine, small, scale, 0, variety=variety
+                )
             draws = [drawn(engine, small, scale, seed) for seed in range(options.seeds)]
             for name, one in {**ways, **{f"draw {n}": d for n, d in enumerate(draws)}}.items():
                 name = "explore" if name.startswith("draw") else name
@@ -75,9 +78,10 @@ def main() -> None:
         for name, values in found.items():
             means, most = np.mean(values, 0), np.max(values, 0)
             more: list[Any] = ["", "", ""]
+            if name.startswith("explore"):
+                worst = max(worst, *most[:2])
             if name == "explore":
                 more = [float(v) for v in np.mean(spread, 0)]
-                worst = max(worst, *most[:2])
                 figures |= card_figures(scale, most, means, more)
             rows.append([f"x{scale}", name, *map(float, [*most[:2], *means[2:]]), *more])
     head = (

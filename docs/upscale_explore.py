@@ -13,7 +13,7 @@ from triptych.image.resample import shrink
 from triptych.image.upscale import TASK
 
 SCALE, SEEDS = 4, (1, 2, 3, 4)
-LEFT, TOP, SIDE, GAP = 400, 300, 240, 8  # px of the photograph
+LEFT, TOP, SIDE, GAP = 720, 130, 240, 8  # px of the photograph
 
 
 def main() -> None:

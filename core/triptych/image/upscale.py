@@ -124,7 +124,7 @@ TASK = Task(
             "variety",
             "Variety",
             "float",
-            1.0,
+            0.5,
             "How far a model that draws detail goes from the likeliest picture.",
             minimum=0,
             maximum=1,

@@ -30,16 +30,18 @@ class Consistent(nn.Module):
     """
 
     down: Tensor
-    up: Tensor
+    rows: Tensor
+    columns: Tensor
 
     def __init__(self, scale: int, rounds: int) -> None:
         super().__init__()
         self.scale, self.rounds = scale, rounds
-        taps = reduction(scale)
+        taps = torch.from_numpy(reduction(scale)).float()
         self.edge = (len(taps) - scale) // 2
-        kernels = {"down": taps[None], "up": correction(scale)}
-        for name, kernel in kernels.items():  # of at most 52 numbers, so that they stay float32
-            self.register_buffer(name, torch.from_numpy(kernel).float()[:, None, None], False)
+        along = torch.from_numpy(correction(scale)).float()[:, None]
+        self.register_buffer("down", taps.repeat(3, 1, 1, 1), False)
+        self.register_buffer("rows", along[..., None].repeat(3, 1, 1, 1), False)
+        self.register_buffer("columns", along[:, None].repeat(3 * scale, 1, 1, 1), False)
 
     def reduced(self, large: Tensor) -> Tensor:
         """`resample.shrink` of N x 3 x sH x sW."""
@@ -60,17 +62,13 @@ class Consistent(nn.Module):
         return before.clamp(0, 1)
 
     def _reduced(self, wide: Tensor) -> Tensor:
-        planes = wide.flatten(0, 1).unsqueeze(1)
-        planes = F.conv2d(planes, self.down, stride=(1, self.scale))
-        planes = F.conv2d(planes, self.down.mT, stride=(self.scale, 1))
-        return planes.squeeze(1).unflatten(0, (-1, 3))
+        made = F.conv2d(wide, self.down, stride=(1, self.scale), groups=3)
+        return F.conv2d(made, self.down.mT, stride=(self.scale, 1), groups=3)
 
     def _spread(self, wide: Tensor) -> Tensor:
-        planes = wide.flatten(0, 1).unsqueeze(1)
-        planes = F.conv2d(planes, self.up)  # N*3 x s x H x W
-        planes = planes.permute(0, 2, 3, 1).flatten(2).unsqueeze(1)
-        planes = F.conv2d(planes, self.up.mT)
-        return planes.transpose(1, 2).flatten(1, 2).unflatten(0, (-1, 3))
+        made = F.conv2d(wide, self.rows, groups=3)  # N x 3*s x H x W
+        made = F.conv2d(made, self.columns, groups=3 * self.scale)
+        return F.pixel_shuffle(made, self.scale)
 
 
 def around(x: Tensor, edge: int) -> tuple[Tensor, Tensor]:

@@ -18,7 +18,7 @@ from triptych.training.image.upscale_net import SCALES, RepConv, ScaleNet
 
 _EDGE = 4  # px of repeated edge, so that the network does not see where the picture ends
 _WIDTH = 64  # channels of the encoder
-ROUNDS = {2: 24, 3: 18, 4: 16}  # of making consistent, in what is exported, by scale
+ROUNDS = {2: 32, 3: 20, 4: 16}  # of making consistent, in what is exported, by scale
 _TAUGHT = 2  # in training
 OWN, DRAWN, LIKELIEST = range(3)  # kinds of latents: the original's, from the prior, 0
 
