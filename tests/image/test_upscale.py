@@ -26,6 +26,8 @@ from triptych.image.picture import Picture, load, save
 from triptych.image.resample import enlarge, shrink
 from triptych.image.upscale import SCALES, TASK, models
 from triptych.task import all_tasks, get_task
+from triptych.training.image.explore_export import export_explore
+from triptych.training.image.explore_net import ExploreNet
 from triptych.training.image.upscale_export import PlainUpscale, export_upscale
 from triptych.training.image.upscale_net import UpscaleNet
 
@@ -43,9 +45,18 @@ def net(seed: int = 0, detail: float = 0.05) -> UpscaleNet:
     return made
 
 
+def explorers() -> list[ExploreNet]:
+    """Networks that draw about a tenth of what a pixel can be."""
+    made = [ExploreNet(one, 1, 4) for one in net(detail=0.02).nets]
+    for one in made:
+        torch.nn.init.normal_(one.head.weight, std=0.05)
+    return made
+
+
 @pytest.fixture(autouse=True, scope="module")
 def bundles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The only bundles: `upscale`, and `plain`, which adds nothing to interpolation."""
+    """The only bundles: `upscale`; `plain`, which adds nothing to interpolation; `explore`, which
+    draws."""
     folder = tmp_path_factory.mktemp("user")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -55,6 +66,7 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setattr(bundle, "shipped_folder", lambda: folder / "shipped")
         export_upscale(net(), folder / "shipped" / "upscale")
         export_upscale(net(detail=0.0), folder / "bundles" / "plain", name="plain")
+        export_explore(explorers(), folder / "bundles" / "explore", name="explore")
         yield folder
     torch.set_num_threads(threads)
 
@@ -230,7 +242,8 @@ def test_exif_tells_the_new_size(tmp_path: Path):
 
 
 def test_the_models_are_choices():
-    assert [choice.value for choice in models()] == ["upscale", "plain"]
+    assert {choice.value for choice in models()} == {"upscale", "plain", "explore"}
+    assert models()[0].value == "upscale"
     picture = scene(20, 20)
     assert np.abs(larger(picture) - larger(picture, model="plain")).mean() > 0.005
     used = TASK.run(picture, None, engine(), model="plain").used
@@ -243,6 +256,7 @@ def test_the_models_are_choices():
         ({"scale": 5}, "scale must be from 2 to 4 times"),
         ({"scale": 2.5}, "scale must be a whole number"),
         ({"model": "plian"}, "did you mean 'plain'?"),
+        ({"variety": 2}, "variety must be from 0 to 1"),
         ({"tile": 1}, "tile must be from 64 to 8192 px"),
     ],
 )
@@ -251,6 +265,54 @@ def test_a_mistake_is_one_sentence(values: dict[str, Any], said: str):
         TASK.run(scene(9, 9), None, engine(), **values)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def explored(picture: Floats, **values: Any) -> Floats:
+    return larger(picture, model="explore", **values)
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.integers(1, 90), st.integers(1, 90), st.sampled_from(SCALES), st.integers(0, 2**31 - 1))
+@example(1, 1, 4, 0)
+@example(1, 60, 3, 1)
+def test_what_is_drawn_reduces_to_what_was_given(height: int, width: int, scale: int, seed: int):
+    """Also of a picture that reaches black and white, which here is a large one made smaller."""
+    large = 1.3 * scene(scale * height, scale * width, seed % 1000) - 0.15
+    small = np.round(255 * shrink(large.clip(0, 1), scale).clip(0, 1)) / np.float32(255)
+    made = explored(small, scale=scale, seed=seed)
+    assert np.abs(shrink(made, scale) - small).max() <= 1 / 255
+
+
+@settings(deadline=None, max_examples=10)
+@given(st.integers(20, 150), st.integers(20, 150), st.sampled_from(SCALES), st.integers(64, 130))
+def test_tiles_draw_what_the_whole_draws(height: int, width: int, scale: int, tile: int):
+    picture = scene(height, width)
+    whole = explored(picture, scale=scale, seed=7, tile=8192)
+    made = explored(picture, scale=scale, seed=7, tile=tile)
+    np.testing.assert_allclose(made, whole, atol=0.25 / 255)
+
+
+def test_another_seed_draws_another_picture():
+    picture = scene(30, 40)
+    one, two = (explored(picture, seed=seed) for seed in (1, 2))
+    assert np.abs(one - two).mean() > 0.01
+    assert np.array_equal(one, explored(picture, seed=1))
+    likeliest = explored(picture, seed=1, variety=0)
+    assert np.array_equal(likeliest, explored(picture, seed=2, variety=0))
+    nearer = explored(picture, seed=1, variety=0.2)
+    assert 0 < np.abs(nearer - likeliest).mean() < np.abs(one - likeliest).mean()
+
+
+def test_who_does_not_draw_does_not_look_at_the_seed():
+    picture = scene(20, 30)
+    assert np.array_equal(larger(picture, seed=1), larger(picture, seed=2, variety=0.5))
+
+
+def test_grey_is_drawn_grey():
+    grey = np.repeat(scene(20, 30)[..., :1], 3, 2)
+    made = explored(grey)
+    assert np.array_equal(made[..., 0], made[..., 1])
+    assert np.array_equal(made[..., 0], made[..., 2])
 
 
 def test_without_a_model_it_is_not_offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -1,9 +1,13 @@
-"""The task `upscale`: a picture 2, 3 or 4 times larger."""
+"""The task `upscale`: a picture 2, 3 or 4 times larger.
+
+Some networks draw: from noise for each pixel of the small picture, another picture for each seed.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from triptych import bundle
@@ -13,28 +17,63 @@ from triptych.image.tiles import tile_map
 from triptych.task import Choice, Parameter, Result, Task
 
 Floats = NDArray[Any]  # float32
+Halves = NDArray[np.float16]
 
 SCALES = (2, 3, 4)
 MODEL = "upscale"  # the model that ships
 _STRIP = 512  # rows that are looked at a time
 
 
-def upscale(picture: Floats, job: Job, engine: Engine, scale: int, model: str, tile: int) -> Result:
+def upscale(
+    picture: Floats,
+    job: Job,
+    engine: Engine,
+    scale: int,
+    model: str,
+    variety: float,
+    seed: int,
+    tile: int,
+) -> Result:
     """The picture H x W x 3 as scale*H x scale*W x 3; see TASK for the parameters."""
     network = bundle.get_bundle(model, "upscale")
-    graph = network.graph(f"x{scale}")
-    overlap = int(network.card.extra["overlap"])
+    name = f"x{scale}"
+    graph, extra = network.graph(name), network.card.extra
+    drawn = [int(t.shape[1]) for t in network.card.graphs[name].inputs if t.name == "noise"]
+    beside = [_noise(picture, channels, variety, seed) for channels in drawn]
 
-    def larger(piece: Floats) -> Floats:
-        made: Floats = engine.run(graph, {"picture": to_network(piece)}, job)["larger"][0]
+    def larger(piece: Floats, *noise: Halves) -> Floats:
+        inputs = {"picture": to_network(piece)}
+        for one in noise:
+            inputs["noise"] = to_network(one.astype(np.float32))
+        made: Floats = engine.run(graph, inputs, job)["larger"][0]
         return made.transpose(1, 2, 0)
 
-    made = tile_map(picture, larger, tile, overlap, job, multiple=1, scale=scale)
+    made = tile_map(
+        picture,
+        larger,
+        tile,
+        int(extra["overlap"]),
+        job,
+        multiple=1,
+        scale=scale,
+        border=extra.get("border"),
+        beside=beside,
+    )
     if _is_grey(picture):  # what the network adds to one colour may differ by a hair
         for rows in _strips(made):
             made[rows] = made[rows].mean(2, keepdims=True)
     job.progress(1.0, "done")
     return Result(made, [network.used])
+
+
+def _noise(picture: Floats, channels: int, variety: float, seed: int) -> Halves:
+    """What this picture is drawn from, H x W x `channels`, of the deviation `variety`."""
+    noise: Halves = np.zeros((*picture.shape[:2], channels), np.float16)
+    if variety:
+        rng = np.random.default_rng(seed)
+        for rows in _strips(noise):
+            noise[rows] = variety * rng.standard_normal(noise[rows].shape, np.float32)
+    return noise
 
 
 def _is_grey(picture: Floats) -> bool:
@@ -80,6 +119,23 @@ TASK = Task(
             "The network that does it.",
             choices=models,
             noun="model",
+        ),
+        Parameter(
+            "variety",
+            "Variety",
+            "float",
+            0.5,
+            "How far a model that draws detail goes from the likeliest picture.",
+            minimum=0,
+            maximum=1,
+            step=0.05,
+        ),
+        Parameter(
+            "seed",
+            "Seed",
+            "seed",
+            0,
+            "Another seed makes a model that draws detail draw other detail.",
         ),
         Parameter(
             "tile",

@@ -29,6 +29,7 @@ RECIPES = {
     "extend": "triptych.training.image.inpaint:ExtendRecipe",
     "restore": "triptych.training.image.restore:RestoreRecipe",
     "upscale": "triptych.training.image.upscale:UpscaleRecipe",
+    "upscale-explore": "triptych.training.image.explore:ExploreRecipe",
     "synthesize-codec": "triptych.training.image.synthesis.codec:CodecRecipe",
     "synthesize": "triptych.training.image.synthesis.composing:ComposingRecipe",
     "synthesize-paint": "triptych.training.image.synthesis.painting:PaintingRecipe",

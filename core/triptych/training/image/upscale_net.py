@@ -61,13 +61,17 @@ class ScaleNet(nn.Module):
         """Pixels of the small picture that a result depends on, on every side."""
         return len(self.trunk) + 2
 
-    def detail(self, small: Tensor) -> Tensor:
-        """What is to be added, before the shuffle: N x 3*s*s x H x W."""
+    def features(self, small: Tensor) -> Tensor:
+        """What the head reads: N x width x H x W."""
         first = F.relu(self.entry(small - 0.5))  # the padding is then mid grey
         x = first
         for conv in self.trunk:
             x = F.relu(conv(x))
-        made: Tensor = self.head(x + first)
+        return x + first
+
+    def detail(self, small: Tensor) -> Tensor:
+        """What is to be added, before the shuffle: N x 3*s*s x H x W."""
+        made: Tensor = self.head(self.features(small))
         return made
 
     def smooth(self, small: Tensor) -> Tensor:
