@@ -18,7 +18,7 @@ from triptych.engine import Engine, Job
 from triptych.errors import UserError, did_you_mean
 from triptych.image.overlay import load_pixels, to_network
 from triptych.image.resample import resized
-from triptych.image.upscale import upscale
+from triptych.image.upscale import TASK as UPSCALE
 from triptych.task import Choice, Parameter, Result, Task
 
 Floats = NDArray[Any]  # float32
@@ -130,7 +130,8 @@ def synthesize(
         each[:, network.levels - mix :] = last[:, network.levels - mix :]
         made = network.painted(each, domain, number)
         if len(made) < int(size):
-            larger = upscale(made, job.part(0.9, 1), engine, int(size) // len(made), ENLARGER, 512)
+            scale = int(size) // len(made)
+            larger = UPSCALE.run(made, job.part(0.9, 1), engine, scale=scale, model=ENLARGER)
             made, used = larger.made, [network.bundle.used, *larger.used]
         pictures.append(made)
     columns = COLUMNS if result == "sheet" else len(pictures)
