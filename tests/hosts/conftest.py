@@ -73,7 +73,7 @@ def window(gimp: Gimp) -> Iterator[Any]:
     made.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def jack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[studio.Studio]:
     """A JACK server without a sound card, in a namespace that its clients share."""
     roots.need("JACK")
@@ -85,13 +85,13 @@ def jack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[studio.Studio]:
         place.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def synth(jack: studio.Studio) -> studio.Synth:
     """FluidSynth, heard over JACK."""
     return studio.Synth(jack)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ardour(jack: studio.Studio) -> studio.Ardour:
     """Ardour without a window, with one MIDI track, OSC on and MIDI clock out."""
     return studio.Ardour(jack)
@@ -119,7 +119,7 @@ def blender_module(
     return blender_host.Module(blender_user, tmp_path_factory.mktemp("blender"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # it takes a core for as long as it lives
 def blender_window(blender_zip: Path, blender_user: Path) -> Iterator[Any]:
     """Blender's window, on a screen of its own, with the extension installed from the zip."""
     roots.need("Blender")
