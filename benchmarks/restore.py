@@ -1,10 +1,10 @@
-"""Restoring paintings that were never trained on, of damage that is made here with fixed seeds.
+"""Restoring paintings that neither network has seen, of damage made here with fixed seeds.
 
-The paintings are those of the corpus whose museum's label kept them out of every recipe. Cracks,
-stains and scratches (see `triptych.training.image.damage`) are filled by every method over the same
-mask: the one that our network found, and the true one. Noise and JPEG blocks are taken away beside
-OpenCV's non-local means, colours are freshened beside Pillow's automatic contrast. OpenCV and
-scikit-image are needed by this script and `inpaint` alone:
+The paintings are those of the corpus whose museum's label keeps them out of the recipes `restore`
+and `inpaint`. Cracks, stains and scratches (see `triptych.training.image.damage`) are filled by
+every method over the same mask: the one that our network found, and the true one. Noise and JPEG
+blocks are taken away beside OpenCV's non-local means, colours are freshened beside Pillow's
+automatic contrast. OpenCV and scikit-image are needed by this script and `inpaint` alone:
 `pip install opencv-python-headless scikit-image`.
 """
 
@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def held_out() -> list[np.ndarray]:
-    """The middles of the paintings that no recipe trains on."""
+    """The middles of the paintings that neither `restore` nor `inpaint` is trained on."""
     labelled = sets.paintings(data.data_root())[0]
     table = csv.DictReader(io.StringIO(labelled.read("index.csv").decode()))
     held = {row["file"] for row in table if row["label is public domain / open access"] != "1"}

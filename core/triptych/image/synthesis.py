@@ -112,7 +112,8 @@ def synthesize(
             made = near + np.float32(vary) * (made - near)
         return made
 
-    first, last = styles(seed), styles(other)
+    first = styles(seed)
+    last = styles(other) if mix or result == "strip" else first
     plans: list[tuple[Floats, int]]
     if result == "sheet":
         plans = [(styles(n), n) for n in range(seed, seed + COLUMNS * ROWS)]

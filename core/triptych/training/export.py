@@ -116,6 +116,23 @@ def weights(path: Path) -> dict[str, Tensor]:
     return found
 
 
+@torch.no_grad()
+def load(net: nn.Module, found: bundle.Bundle, graph: str, prefix: str = "") -> None:
+    """Give `net` the weights of one of a bundle's graphs, in which it is named `prefix`; UserError
+    when they are not of its shapes."""
+    stored = weights(found.graph(graph))
+    for name, value in net.state_dict().items():
+        if name.endswith(".num_batches_tracked"):  # no weight, and in no graph
+            continue
+        given = stored.get(prefix + name)
+        if given is None or given.shape != value.shape:
+            raise UserError(
+                f"the bundle {found.listed} is of a network of another width: set width as its "
+                "card says"
+            )
+        value.copy_(given)
+
+
 def export_graph(graph: GraphExport, path: Path) -> bundle.Graph:
     """Write `graph` to `path`; returns what the card says of it."""
     module = graph.module.eval()

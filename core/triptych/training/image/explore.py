@@ -19,7 +19,7 @@ from triptych.training import data, export
 from triptych.training.image import sets, upscale_data
 from triptych.training.image.explore_export import PlainExplore, export_explore
 from triptych.training.image.explore_net import DRAWN, LIKELIEST, OWN, Explorer
-from triptych.training.image.patch_critic import PatchCritic, hinge, score
+from triptych.training.image.patch_critic import PatchCritic, score, told_apart
 from triptych.training.image.perceptual import SqueezeNet, Taps
 from triptych.training.image.upscale import as_array, as_batch
 from triptych.training.image.upscale_export import load_upscale
@@ -138,7 +138,7 @@ class ExploreRecipe(Recipe):
         critic = modules["critic"]
         if part == "critic":
             true = [_judged(x, scale, shift) for x, scale in zip(large, SCALES, strict=True)]
-            return self._critic_loss(critic, true), {}
+            return told_apart(critic, self.judge, true, self.made.pop(0)), {}
         s, total, taps = self.settings, small[0].new_zeros(()), []
         figures: dict[str, float] = {}
         made = modules["model"](small, large, kinds)
@@ -150,7 +150,7 @@ class ExploreRecipe(Recipe):
             taps.append([tap.detach() for tap in drawn[0]])
             counted = torch.where(kind == DRAWN, near.mean(0) - s.apart / 2 * between, near[0])
             nats = nats.mean()
-            judged = -score(critic(drawn[0], _subject(wanted))).mean()
+            judged = -score(critic(drawn[0])).mean()
             rough = texture(*drawn)
             still = sum(pattern(x, wanted, scale) for x in (first, second))
             total = total + counted.mean() + s.pattern * still
@@ -190,15 +190,6 @@ class ExploreRecipe(Recipe):
         seen = [(a - b).abs().mean((1, 2, 3)) for a, b in zip(taps, others, strict=True)]
         colours = self.settings.colour * apart.abs().mean((1, 2, 3))
         return luma.abs().mean((1, 2)) + colours + self.settings.perceptual * sum(seen)
-
-    def _critic_loss(self, critic: nn.Module, large: list[Tensor]) -> Tensor:
-        losses = []
-        for wanted, made in zip(large, self.made.pop(0), strict=True):
-            with torch.no_grad():
-                true = self.judge(wanted)
-            which = _subject(wanted)
-            losses.append(hinge(critic(true, which), critic(made, which)).mean())
-        return torch.stack(losses).mean()
 
     @torch.no_grad()
     def sample(self, modules: Mapping[str, nn.Module]) -> Image.Image | None:
@@ -245,11 +236,6 @@ def _judged(pictures: Tensor, scale: int, shift: Sequence[int]) -> Tensor:
     """What is judged of large crops: not their edges, and not always from the same pixel."""
     edge, (down, right) = scale * _EDGE, shift
     return pictures[..., edge + down : -edge, edge + right : -edge]
-
-
-def _subject(pictures: Tensor) -> Tensor:
-    """The critic knows but one."""
-    return torch.zeros(len(pictures), dtype=torch.long, device=pictures.device)
 
 
 def texture(made: list[Tensor], wanted: list[Tensor]) -> Tensor:

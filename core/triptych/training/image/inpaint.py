@@ -15,7 +15,6 @@ from PIL import Image
 from torch import Tensor, nn
 
 from triptych import bundle
-from triptych.errors import UserError
 from triptych.training import data, export
 from triptych.training.image import sets
 from triptych.training.image.holes import any_hole, edges
@@ -77,7 +76,7 @@ class InpaintRecipe(Recipe):
         self.filled: list[list[Tensor]] = []
         net = InpaintNet(self.settings.width)
         if self.settings.start:
-            load_inpaint(net, Path(self.settings.start))
+            export.load(net, bundle.open_bundle(Path(self.settings.start)), "fill", "net.")
         net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return {"net": net, "critic": PatchCritic(1).to(device)}
 
@@ -123,14 +122,13 @@ class InpaintRecipe(Recipe):
         given, hole, told, truth = batch
         critic, s = modules["critic"], self.settings
         late = progress >= s.adversarial_from
-        whose = torch.zeros(len(truth), dtype=torch.long, device=truth.device)
         if part == "critic":
             false = self.filled.pop(0)
             if not late:
                 return sum(p.sum() for p in critic.parameters()) * 0.0, {}  # type: ignore[return-value]
             with torch.no_grad():
                 true = self.judge(truth)
-            return hinge(critic(true, whose), critic(false, whose)).mean(), {}
+            return hinge(critic(true), critic(false)).mean(), {}
         made = modules["net"](given, hole, told)
         whole = truth + hole * (made - truth)
         share = hole.mean((1, 2, 3)).clamp(min=0.02)
@@ -143,7 +141,7 @@ class InpaintRecipe(Recipe):
         total = 2 * plain.mean() + 0.3 * F.l1_loss(made, truth) + s.perceptual * apart
         figures = {"plain": float(plain.detach().mean()), "taps": float(apart.detach())}
         if late:
-            liked = -score(critic(taps, whose)).mean()
+            liked = -score(critic(taps)).mean()
             total = total + s.adversarial * liked
             figures["adversarial"] = float(liked.detach())
         self.filled.append([tap.detach() for tap in taps])
@@ -196,20 +194,6 @@ class ExtendRecipe(InpaintRecipe):
 
     def hole(self, size: int, rng: np.random.Generator) -> np.ndarray:
         return edges(size, size, rng)
-
-
-def load_inpaint(net: InpaintNet, folder: Path) -> None:
-    """Give `net` the weights of the bundle in `folder`, which must be of its width."""
-    found = bundle.open_bundle(folder)
-    stored = export.weights(found.graph("fill"))
-    for name, value in net.state_dict().items():
-        given = stored.get(f"net.{name}")
-        if given is None or given.shape != value.shape:
-            raise UserError(
-                f"the bundle {found.listed} is of a network of another width: set width as its "
-                "card says"
-            )
-        value.copy_(given)
 
 
 def guess(pictures: Tensor, noise: Tensor) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,8 +17,8 @@ class PatchCritic(nn.Module):
     """Taps of N pictures to one score per patch and tap: a list of N x h x w.
 
     Each of `subjects` (artists, paintings) has its own scores; `which` (N) says whose are asked
-    for. It sees the frozen features of a perceptual network (Sauer et al. 2021), which keeps it
-    from memorising a dozen paintings, or one.
+    for; without it they are the first one's. It sees the frozen features of a perceptual network
+    (Sauer et al. 2021), which keeps it from memorising a dozen paintings, or one.
     """
 
     def __init__(self, subjects: int, width: int = 64) -> None:
@@ -32,7 +34,9 @@ class PatchCritic(nn.Module):
             for tap in _JUDGED
         )
 
-    def forward(self, taps: list[Tensor], which: Tensor) -> list[Tensor]:
+    def forward(self, taps: list[Tensor], which: Tensor | None = None) -> list[Tensor]:
+        if which is None:
+            which = torch.zeros(len(taps[0]), dtype=torch.long, device=taps[0].device)
         rows = torch.arange(len(which), device=which.device)
         pairs = zip(self.heads, _JUDGED, strict=True)
         return [head(taps[tap])[rows, which].float() for head, tap in pairs]
@@ -50,3 +54,16 @@ def hinge(true: list[Tensor], false: list[Tensor]) -> Tensor:
         for t, f in zip(true, false, strict=True)
     ]
     return torch.stack(losses).sum(0)
+
+
+def told_apart(
+    critic: nn.Module, judge: nn.Module, real: Sequence[Tensor], made: Sequence[list[Tensor]]
+) -> Tensor:
+    """The mean loss of a discriminator of one subject over groups of pictures, real ones and the
+    taps of those that were made."""
+    losses = []
+    for pictures, taps in zip(real, made, strict=True):
+        with torch.no_grad():
+            true = judge(pictures)
+        losses.append(hinge(critic(true), critic(taps)).mean())
+    return torch.stack(losses).mean()

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from triptych.training import data, export
 from triptych.training.image import sets, upscale_data
-from triptych.training.image.patch_critic import PatchCritic, hinge, score
+from triptych.training.image.patch_critic import PatchCritic, score, told_apart
 from triptych.training.image.perceptual import SqueezeNet, Taps
 from triptych.training.image.upscale_degrade import degrade
 from triptych.training.image.upscale_export import export_upscale, load_upscale
@@ -122,7 +122,7 @@ class UpscaleRecipe(Recipe):
         small, large, (down, right) = batch
         if part == "critic":
             shifted = [one[..., down:, right:] for one in large]
-            return self._critic_loss(modules["critic"], shifted), {}
+            return told_apart(modules["critic"], self.judge, shifted, self.made.pop(0)), {}
         squared = progress > 1 - self.settings.squared
         total, figures, taps = small[0].new_zeros(()), {}, []
         for scale, made, wanted in zip(SCALES, modules["model"](small), large, strict=True):
@@ -148,17 +148,8 @@ class UpscaleRecipe(Recipe):
         with torch.no_grad():
             true = self.judge(wanted)
         apart = [(a - b).abs().mean() for a, b in zip(taps, true, strict=True)]
-        judged = -score(critic(taps, _first(wanted))).mean()
+        judged = -score(critic(taps)).mean()
         return self.settings.perceptual * sum(apart) + self.settings.adversarial * judged
-
-    def _critic_loss(self, critic: nn.Module, large: list[Tensor]) -> Tensor:
-        losses = []
-        for wanted, made in zip(large, self.made.pop(0), strict=True):
-            with torch.no_grad():
-                true = self.judge(wanted)
-            which = _first(wanted)
-            losses.append(hinge(critic(true, which), critic(made, which)).mean())
-        return torch.stack(losses).mean()
 
     @torch.no_grad()
     def sample(self, modules: Mapping[str, nn.Module]) -> Image.Image | None:
@@ -199,11 +190,6 @@ class UpscaleRecipe(Recipe):
             data=export.ledger(self.sources()),
             recipe=export.made_by(self, dataclasses.asdict(self.settings), run),
         )
-
-
-def _first(pictures: Tensor) -> Tensor:
-    """The critic knows but one subject."""
-    return torch.zeros(len(pictures), dtype=torch.long, device=pictures.device)
 
 
 def as_batch(pictures: list[Any], device: torch.device) -> Tensor:

@@ -58,8 +58,8 @@ class ComposingRecipe(Recipe):
     def setup(self, device: torch.device) -> dict[str, nn.Module]:
         base = synthesis_export.base(self.settings.base)
         encoder, self.decoder = nets.Encoder().eval(), nets.Decoder()
-        synthesis_export.load(encoder, base.graph("encode"))
-        synthesis_export.load(self.decoder, base.graph("decode"), "net.")
+        export.load(encoder, base, "encode")
+        export.load(self.decoder, base, "decode", "net.")
         self.decoder.to(device).requires_grad_(False)
         pictures = domains.load(data.data_root())
         crops = domains.small(pictures, self.settings.crops, self.loop.seed)

@@ -17,6 +17,7 @@ SCALE = 4  # how many times larger the painter makes it
 GRID = 8  # cells of the side of a code
 CODE = 16  # numbers of a cell
 LATENT = 128  # numbers of a latent, and of a style
+LEVELS = 5  # of the generator: its start and its layers, each with a style of its own
 _WIDTHS = (128, 96, 48, 24)  # of the decoder, at 8, 16, 32 and 64 px
 
 
@@ -120,13 +121,10 @@ class Modulated(nn.Module):
         return 1.4 * F.leaky_relu(x, 0.2)
 
 
-LEVELS = 5  # layers that have a style of their own
-
-
 class Generator(nn.Module):
     """Styles N x LEVELS x LATENT and noise N x 1 x GRID x GRID to codes N x CODE x GRID x GRID.
 
-    The first two levels work on half the grid.
+    The first three levels work on half the grid.
     """
 
     def __init__(self, width: int = 160) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from triptych import bundle
 from triptych.training import export
+from triptych.training.image.inpaint import Clamped
 from triptych.training.image.synthesis.domains import DOMAINS
 from triptych.training.image.synthesis.nets import (
     CODE,
@@ -57,18 +58,6 @@ class Mapper(nn.Module):
         return made
 
 
-class _Clamped(nn.Module):
-    """A network whose pictures stay within 0..1."""
-
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(self, first: Tensor, *more: Tensor) -> Tensor:
-        made: Tensor = self.net(first, *more).clamp(0, 1)
-        return made
-
-
 def _graph(
     module: nn.Module, draw: Callable[[], dict[str, Tensor]], output: str
 ) -> export.GraphExport:
@@ -85,7 +74,7 @@ def write_codec(folder: Path, name: str, encoder: Encoder, decoder: Decoder, **f
             encoder, lambda: {"small": torch.rand(1, 3, SMALL, SMALL, generator=rng)}, "codes"
         ),
         "decode": _graph(
-            _Clamped(decoder),
+            Clamped(decoder),
             lambda: {"codes": torch.randn(1, CODE, GRID, GRID, generator=rng)},
             "small",
         ),
@@ -121,15 +110,6 @@ def base(folder: str) -> bundle.Bundle:
     """The bundle in `folder` that a recipe adds to; without a folder, the one that ships."""
     kind = "synthesize"
     return bundle.open_bundle(Path(folder)) if folder else bundle.get_bundle(kind, kind)
-
-
-def load(net: nn.Module, graph: Path, prefix: str = "") -> None:
-    """Give `net` the weights of an exported graph, in which it is named `prefix`."""
-    stored = export.weights(graph)
-    with torch.no_grad():
-        for name, value in net.state_dict().items():
-            if value.ndim:  # but BatchNorm's count of batches
-                value.copy_(stored[prefix + name].reshape(value.shape))
 
 
 def add_generator(
@@ -186,7 +166,7 @@ def add_painter(
     free = {2: "height", 3: "width"}
     larger = {2: f"{SCALE}*height", 3: f"{SCALE}*width"}
     graph = export.GraphExport(
-        _Clamped(painter),
+        Clamped(painter),
         trials[0],
         ["picture"],
         {"small": free, "noise": free, "picture": larger},
