@@ -62,7 +62,7 @@ class Gimp(roots.Root):
 def gimp(tmp_path_factory: pytest.TempPathFactory) -> Gimp:
     """GIMP 3 with the plug-in of this checkout."""
     roots.need("GIMP 3")
-    return prepared(stand_in(tmp_path_factory.mktemp("user")))
+    return prepared(tmp_path_factory.mktemp("user"))
 
 
 @pytest.fixture(scope="session")
@@ -138,26 +138,8 @@ def gimp_window() -> Any:
     return beside("gimp_window")
 
 
-def stand_in(folder: Path) -> Path:
-    """A user's folder with a model that extends and has learned nothing: none ships yet."""
-    import torch
-
-    from triptych.training.image.inpaint import ExtendRecipe, InpaintSettings
-    from triptych.training.image.inpaint_net import InpaintNet
-    from triptych.training.loop import Run
-
-    class Small(ExtendRecipe):
-        def sources(self) -> list[Any]:
-            return []
-
-    torch.manual_seed(0)
-    net, target = {"net": InpaintNet(8, 16)}, folder / "bundles" / "extend"
-    Small(InpaintSettings("extend")).export(net, Run(folder / "run"), target)
-    return folder
-
-
-def prepared(user: Path | None = None) -> Gimp:
-    """A GIMP 3 with the plug-in of this checkout, and a user's own models."""
+def prepared(user: Path) -> Gimp:
+    """A GIMP 3 with the plug-in of this checkout, for a user with this folder."""
     host = Gimp()
     host.install(PACKAGES, then=f"localedef -i zh_CN -f UTF-8 {CHINESE}")
     seen = host.root / Path(install.__file__).parents[2].relative_to("/")  # for the thumbnails
@@ -166,8 +148,7 @@ def prepared(user: Path | None = None) -> Gimp:
         seen.symlink_to(f"/host/{seen.relative_to(host.root)}")
     shutil.rmtree(host.plug_in, ignore_errors=True)
     with pytest.MonkeyPatch.context() as patch:
-        if user is not None:
-            patch.setenv("TRIPTYCH_USER_DATA", str(user))
+        patch.setenv("TRIPTYCH_USER_DATA", str(user))
         install.install_gimp(install.Gimp("3.0", host.plug_in.parent))
     settings = json.loads((host.plug_in / "worker.json").read_text())
     settings["command"] = ["chroot", "/host", *settings["command"]]

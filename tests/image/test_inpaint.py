@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from triptych.engine import Engine, Job
 from triptych.errors import Cancelled, UserError
 from triptych.image.inpaint import EXTEND, INPAINT, grown, reach
-from triptych.training.image.inpaint import ExtendRecipe, InpaintRecipe, InpaintSettings
+from triptych.training.image.inpaint import InpaintRecipe, InpaintSettings
 from triptych.training.image.inpaint_net import InpaintNet
 from triptych.training.loop import Run
 
@@ -24,18 +24,12 @@ class _Small(InpaintRecipe):
         return []
 
 
-class _Beyond(ExtendRecipe):
-    def sources(self) -> list[Any]:
-        return []
-
-
 @pytest.fixture(scope="module", autouse=True)
 def user(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("user")
     torch.manual_seed(0)
-    for recipe in (_Small(InpaintSettings("wild")), _Beyond(InpaintSettings("beyond"))):
-        target = folder / "bundles" / recipe.settings.name
-        recipe.export({"net": InpaintNet(8, 16)}, Run(folder / "run"), target)
+    recipe = _Small(InpaintSettings("wild"))
+    recipe.export({"net": InpaintNet(8, 16)}, Run(folder / "run"), folder / "bundles" / "wild")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRIPTYCH_USER_DATA", str(folder))
         yield folder
@@ -67,6 +61,7 @@ def test_outside_the_mask_nothing_changes(
         mask *= rng.random((height, width), np.float32)
     mask[0, 0] = 0
     run: dict[str, Any] = {"model": "wild", "mask": mask, "feather": feather, "engine": ENGINE}
+    run["method"] = "patches" if seed % 2 else "network"
     if not mask.any():
         with pytest.raises(UserError, match="marks nothing"):
             INPAINT.run(before, **run)
@@ -90,8 +85,24 @@ def test_what_was_there_does_not_show_through():
     mask[30:60, 40:90] = 1
     other = before.copy()
     other[mask == 1] = 0.9
-    made = [INPAINT.run(p, mask=mask, model="wild", engine=ENGINE).made for p in (before, other)]
-    assert np.array_equal(*made)
+    for method in ("network", "patches"):
+        run: dict[str, Any] = {"mask": mask, "method": method, "model": "wild", "engine": ENGINE}
+        assert np.array_equal(*(INPAINT.run(p, **run).made for p in (before, other)))
+
+
+def test_a_wide_hole_is_laid_of_the_picture():
+    noise = np.random.default_rng(0).random((200, 240, 3), np.float32)
+    mask = np.zeros((200, 240), np.float32)
+    mask[50:150, 70:170] = 1
+    run: dict[str, Any] = {"mask": mask, "model": "wild", "engine": ENGINE}
+    wide = INPAINT.run(noise, **run).made
+    assert np.array_equal(wide, INPAINT.run(noise, method="patches", **run).made)
+    assert not np.array_equal(wide, INPAINT.run(noise, seed=1, **run).made)
+    grain = [np.diff(one[60:140, 80:160], axis=1).std() for one in (wide, noise)]
+    assert grain[0] > 0.6 * grain[1]
+    run["mask"] = mask * (np.arange(240) < 90)
+    narrow = INPAINT.run(noise, **run).made
+    assert np.array_equal(narrow, INPAINT.run(noise, method="network", **run).made)
 
 
 def test_a_wide_hole_is_filled_in_tiles_without_seams():
@@ -99,7 +110,9 @@ def test_a_wide_hole_is_filled_in_tiles_without_seams():
     mask = np.zeros((700, 900), np.float32)
     mask[150:550, 200:700] = 1
     whole, cut = (
-        INPAINT.run(before, mask=mask, model="wild", engine=ENGINE, tile=tile).made
+        INPAINT.run(
+            before, mask=mask, method="network", model="wild", engine=ENGINE, tile=tile
+        ).made
         for tile in (8192, 256)
     )
     assert np.abs(whole - cut).max() < 0.02
@@ -112,9 +125,9 @@ def test_a_canvas_is_extended(left: int, right: int, top: int, bottom: int):
     sides: dict[str, Any] = {"left": left, "right": right, "top": top, "bottom": bottom}
     if not any(sides.values()):
         with pytest.raises(UserError, match="nothing is to be added"):
-            EXTEND.run(before, model="beyond", engine=ENGINE, **sides)
+            EXTEND.run(before, model="wild", engine=ENGINE, **sides)
         return
-    made = EXTEND.run(before, model="beyond", engine=ENGINE, **sides).made
+    made = EXTEND.run(before, model="wild", engine=ENGINE, **sides).made
     assert made.shape == (40 + top, 50 + left + right, 3)
     assert np.array_equal(made[top:, left : left + 50], before)
 
@@ -173,7 +186,7 @@ def test_a_cut_out_is_extended_with_its_transparency(tmp_path: Path):
     alpha[10:20, 10:30] = 0
     save(Picture(picture(40, 50), alpha), tmp_path / "in.png")
     words = ["extend", str(tmp_path / "in.png"), "-o", str(tmp_path / "out.png")]
-    assert cli.main([*words, "--left", "8", "--bottom", "5", "--model", "beyond"]) == 0
+    assert cli.main([*words, "--left", "8", "--bottom", "5", "--model", "wild"]) == 0
     made = load(tmp_path / "out.png").alpha
     assert made is not None
     assert np.array_equal(made[:40, 8:], alpha)

@@ -79,14 +79,14 @@ def test_a_bundle_is_a_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TRIPTYCH_DATA", str(tmp_path))
 
     def nets(**chosen: Any) -> tuple[loop.Recipe, torch.nn.Module]:
-        recipe = commands._recipe("extend", {"width": 8, **chosen})
+        recipe = commands._recipe("inpaint", {"width": 8, **chosen})
         return recipe, recipe.setup(torch.device("cpu"))["net"]
 
     torch.manual_seed(3)
     recipe, net = nets()
     for value in net.parameters():  # alike ones would be stored but once
         torch.nn.init.normal_(value, std=0.05)
-    folder = recipe.export({"net": net}, Run(tmp_path / "run"), tmp_path / "extend")
+    folder = recipe.export({"net": net}, Run(tmp_path / "run"), tmp_path / "inpaint")
     _, again = nets(start=str(folder))
     for one, two in zip(net.parameters(), again.parameters(), strict=True):
         torch.testing.assert_close(one, two, atol=1e-3, rtol=1e-3)  # stored in half precision

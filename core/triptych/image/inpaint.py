@@ -1,7 +1,9 @@
 """The tasks `inpaint` and `extend`: what could stand where nothing is, or what is not wanted.
 
 A hole wider than the network looks across is first filled in a smaller copy; what was found there,
-without its detail, is the guess from which the next larger copy is filled.
+without its detail, is the guess from which the next larger copy is filled. That is smooth: in wide
+holes and beyond a picture's edges the network therefore only says what about goes where, and the
+picture's own patches are laid there.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ from numpy.typing import NDArray
 from triptych import bundle
 from triptych.engine import Engine, Job
 from triptych.errors import UserError
+from triptych.image.completion import completed
 from triptych.image.overlay import mask_weights, to_network
+from triptych.image.pyramid import pooled, smaller
 from triptych.image.resample import resized
 from triptych.image.tiles import tile_map
 from triptych.task import Choice, Parameter, Result, Task
@@ -26,6 +30,8 @@ _REACH = 40  # px from its edge to its middle that a hole may have at most, at e
 _CONTEXT = 256  # px around the hole that are looked at
 _SMALL = 256  # longest side in px of the copy on which a hole's width is measured
 _MOST = 8192  # px that a side is extended by at most
+_GUESSED = 512  # longest side in px at which the network guesses where patches are laid
+_HORIZON = 0.5  # how much what is added beside a picture comes from the same height
 
 
 def inpaint(
@@ -35,6 +41,8 @@ def inpaint(
     mask: Path | Floats,
     grow: int,
     feather: float,
+    method: str,
+    seed: int,
     model: str,
     tile: int,
 ) -> Result:
@@ -55,8 +63,15 @@ def inpaint(
         raise UserError("the mask marks the whole picture: leave some of it to go by.")
     made = picture.copy()
     rows, columns = _around(hole)
-    found = fill(picture[rows, columns], hole[rows, columns], network, engine, job, tile)
-    before, share = picture[rows, columns], weights[rows, columns, None]
+    before, inside, share = (
+        picture[rows, columns],
+        hole[rows, columns],
+        weights[rows, columns, None],
+    )
+    if method == "patches" or (method == "auto" and reach(inside) > _REACH):
+        found = _laid(before, inside, network, engine, job, seed)
+    else:
+        found = fill(before, inside, network, engine, job, tile)
     made[rows, columns] = (1 - share) * before + share * found
     job.progress(1.0, "done")
     return Result(made, [network.used])
@@ -70,20 +85,38 @@ def extend(
     right: int,
     top: int,
     bottom: int,
+    seed: int,
     model: str,
-    tile: int,
 ) -> Result:
     """The picture with that many px more on each side; see EXTEND."""
-    network = bundle.get_bundle(model, "extend")
+    network = bundle.get_bundle(model, "inpaint")
     if not (left or right or top or bottom):
         raise UserError("nothing is to be added: give left, right, top or bottom.")
     whole = np.pad(picture, ((top, bottom), (left, right), (0, 0)), constant_values=0.5)
     hole = np.ones(whole.shape[:2], bool)
     hole[top : top + len(picture), left : left + picture.shape[1]] = False
-    made = fill(whole, hole, network, engine, job, tile)
-    made[~hole] = whole[~hole]
+    level = 0.0 if top or bottom else _HORIZON
+    made = _laid(whole, hole, network, engine, job, seed, level)
     job.progress(1.0, "done")
     return Result(made, [network.used])
+
+
+def _laid(
+    picture: Floats,
+    hole: Floats,
+    network: bundle.Bundle,
+    engine: Engine,
+    job: Job,
+    seed: int,
+    level: float = 0.0,
+) -> Floats:
+    """The picture with its hole laid of its own patches, after what the network guesses."""
+    small, missing = smaller(picture, hole, -(-max(hole.shape) // _GUESSED))
+    if missing.any() and not missing.all():
+        guess = fill(small, missing, network, engine, job.part(0, 0.1), _GUESSED)
+    else:  # too narrow to be seen in the copy, or so wide that only a rim is known
+        guess = small
+    return completed(picture, hole, guess, job.part(0.1, 1), seed, level)
 
 
 def fill(
@@ -96,7 +129,7 @@ def fill(
     guess: Floats | None = None
     coarse = int(network.card.extra["coarse"])
     for level in range(levels, -1, -1):
-        known, missing = _smaller(picture, hole, 2**level)
+        known, missing = smaller(picture, hole, 2**level)
         if guess is None:
             guess = np.full_like(known, 0.5)
             guessed = np.zeros_like(missing)
@@ -141,7 +174,7 @@ def reach(hole: Floats) -> float:
     The picture's border is no edge: nothing is known behind it.
     """
     factor = max(1, -(-max(hole.shape) // _SMALL))
-    small = _pooled(hole.astype(np.float32), factor) > 0.5
+    small = pooled(hole.astype(np.float32), factor) > 0.5
     steps = 0
     while small.any() and not small.all():
         wide = np.pad(small, 1, mode="edge")
@@ -174,44 +207,28 @@ def _around(hole: Floats) -> tuple[slice, slice]:
     return found[0], found[1]
 
 
-def _smaller(picture: Floats, hole: Floats, factor: int) -> tuple[Floats, Floats]:
-    """A copy `factor` times smaller, of known pixels only, and where it knows less than half."""
-    if factor == 1:
-        return picture, hole
-    known = (~hole).astype(np.float32)
-    share = _pooled(known, factor)
-    total = np.stack([_pooled(picture[..., c] * known, factor) for c in range(3)], 2)
-    return total / np.maximum(share, 1e-6)[..., None], share < 0.5
-
-
-def _pooled(values: Floats, factor: int) -> Floats:
-    """Means of `factor` x `factor` px, those at the end with the last px repeated."""
-    height, width = values.shape
-    padded = np.pad(values, ((0, -height % factor), (0, -width % factor)), mode="edge")
-    made: Floats = padded.reshape(
-        padded.shape[0] // factor, factor, padded.shape[1] // factor, factor
-    ).mean((1, 3))
-    return made
-
-
 def _plain(picture: Floats, factor: int) -> Floats:
     """The picture without detail smaller than `factor` px."""
-    small = np.stack([_pooled(picture[..., c], factor) for c in range(3)], 2)
+    small = np.stack([pooled(picture[..., c], factor) for c in range(3)], 2)
     return resized(small, picture.shape[:2], "BILINEAR")
 
 
-def _model(task: str) -> Parameter:
-    """Which of the models for a task, the one that ships first."""
-
-    def models() -> list[Choice]:
-        return [Choice(b.listed, b.card.title, b.card.notes) for b in bundle.find_bundles(task)]
-
-    help = "The network that does it."
-    return Parameter(
-        "model", "Model", "choice", task, help, choices=models, noun="model", advanced=True
-    )
+def _models() -> list[Choice]:
+    """The models as choices, the one that ships first."""
+    return [Choice(b.listed, b.card.title, b.card.notes) for b in bundle.find_bundles("inpaint")]
 
 
+_MODEL = Parameter(
+    "model",
+    "Model",
+    "choice",
+    "inpaint",
+    "The network that does it.",
+    choices=_models,
+    noun="model",
+    advanced=True,
+)
+_SEED = Parameter("seed", "Seed", "seed", 0, "Another seed takes other parts of the picture.")
 _TILE = Parameter(
     "tile",
     "Tile",
@@ -261,24 +278,38 @@ INPAINT = Task(
             step=1.0,
             unit="px",
         ),
-        _model("inpaint"),
+        Parameter(
+            "method",
+            "Method",
+            "choice",
+            "auto",
+            "How the hole is filled.",
+            choices=(
+                Choice("auto", "By its width", f"Patches where it is {2 * _REACH} px or wider."),
+                Choice("network", "Network", "Smooth: true to colours, without much texture."),
+                Choice("patches", "Patches", "Crisp: laid of other parts of the picture."),
+            ),
+            noun="method",
+        ),
+        _SEED,
+        _MODEL,
         _TILE,
     ),
 )
 EXTEND = Task(
     name="extend",
     label="Extend the canvas",
-    help="Make the canvas larger, and paint on what the picture shows.",
+    help="Make the canvas larger, and go on with what the picture shows.",
     function=extend,
-    model="extend",
+    model="inpaint",
     origin=("left", "top"),
     parameters=(
         _side("left", "How much is added on the left."),
         _side("right", "How much is added on the right."),
         _side("top", "How much is added at the top."),
         _side("bottom", "How much is added at the bottom."),
-        _model("extend"),
-        _TILE,
+        _SEED,
+        _MODEL,
     ),
 )
 TASKS = (INPAINT, EXTEND)

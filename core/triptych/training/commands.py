@@ -26,7 +26,6 @@ RECIPES = {
     "perceptual": "triptych.training.image.distillation:PerceptualRecipe",
     "style": "triptych.training.image.style:StyleRecipe",
     "inpaint": "triptych.training.image.inpaint:InpaintRecipe",
-    "extend": "triptych.training.image.inpaint:ExtendRecipe",
     "restore": "triptych.training.image.restore:RestoreRecipe",
     "upscale": "triptych.training.image.upscale:UpscaleRecipe",
     "upscale-explore": "triptych.training.image.explore:ExploreRecipe",

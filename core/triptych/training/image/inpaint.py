@@ -1,4 +1,4 @@
-"""The recipe `inpaint`: the network that fills holes and extends pictures."""
+"""The recipe `inpaint`: the network that fills holes and guesses what extends a picture."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from triptych import bundle
 from triptych.training import data, export
 from triptych.training.image import sets
-from triptych.training.image.holes import any_hole, edges
+from triptych.training.image.holes import any_hole
 from triptych.training.image.inpaint_net import STRIDE, InpaintNet
 from triptych.training.image.patch_critic import PatchCritic, hinge, score
 from triptych.training.image.perceptual import SqueezeNet, Taps
@@ -43,7 +43,7 @@ class InpaintSettings:
     perceptual: float = 0.25  # weight of the perceptual distance
     adversarial: float = 0.02  # weight of the patch discriminator, from `adversarial_from` on
     adversarial_from: float = 0.3  # share of the training
-    start: str = ""  # folder of a bundle of either recipe to start from; empty: random weights
+    start: str = ""  # folder of a bundle to start from; empty: random weights
 
 
 class InpaintRecipe(Recipe):
@@ -54,8 +54,6 @@ class InpaintRecipe(Recipe):
     """
 
     name = "inpaint"
-    title = "What could stand in a hole"
-    notes = "Fills holes in photographs and paintings."
 
     def __init__(self, settings: InpaintSettings | None = None) -> None:
         self.settings = settings or InpaintSettings()
@@ -102,7 +100,7 @@ class InpaintRecipe(Recipe):
             painted = rng.random() < self.settings.paintings
             group = self.paintings if painted else self.photographs
             pictures.append(as_tensor(any_crop(group[int(rng.integers(len(group)))], size, rng)))
-            holes.append(torch.from_numpy(self.hole(size, rng))[None, None].float())
+            holes.append(torch.from_numpy(any_hole(size, size, rng))[None, None].float())
             guessed.append(float(rng.random() < self.settings.guessed))
             drawn = rng.standard_normal((3, size // COARSE, size // COARSE), np.float32)
             noise.append(torch.from_numpy(drawn))
@@ -111,10 +109,6 @@ class InpaintRecipe(Recipe):
         like = torch.channels_last
         given = truth * (1 - hole) + hole * (0.5 + told * (guess(truth, torch.stack(noise)) - 0.5))
         return tuple(t.to(device, memory_format=like) for t in (given, hole, told, truth))
-
-    def hole(self, size: int, rng: np.random.Generator) -> np.ndarray:
-        """What is to be filled of a crop, size x size booleans."""
-        return any_hole(size, size, rng)
 
     def loss(
         self, part: str, modules: Mapping[str, nn.Module], batch: Any, progress: float
@@ -156,7 +150,7 @@ class InpaintRecipe(Recipe):
             rng = np.random.default_rng((7, place))
             group = self.paintings if place % 3 == 2 else self.photographs
             truth = as_tensor(any_crop(group[(place * 37) % len(group)], size, rng)).to(device)
-            hole = torch.from_numpy(self.hole(size, rng))[None, None].float().to(device)
+            hole = torch.from_numpy(any_hole(size, size, rng))[None, None].float().to(device)
             given = truth * (1 - hole) + 0.5 * hole
             made = given + hole * (net(given, hole, torch.zeros_like(hole)) - given)
             for row, picture in enumerate((given, made)):
@@ -169,31 +163,17 @@ class InpaintRecipe(Recipe):
             name=self.settings.name,
             version="1.0.0",
             task=self.name,
-            title=self.title,
+            title="What could stand in a hole",
             licence="Apache-2.0",
             graphs={},
             authors=["The Triptych developers"],
-            notes=self.notes,
+            notes="Fills holes in photographs and paintings, and guesses what extends them.",
             created=export.today(),
             data=export.ledger(self.sources()),
             recipe=export.made_by(self, dataclasses.asdict(self.settings), run),
             extra={"multiple": STRIDE, "overlap": OVERLAP, "coarse": COARSE},
         )
         return export.write_bundle(folder, card, {"fill": graph(net)}, {})
-
-
-class ExtendRecipe(InpaintRecipe):
-    """The same beyond the edges: all holes are strips at one or two sides of a crop."""
-
-    name = "extend"
-    title = "What could lie beyond the edges"
-    notes = "Extends photographs and paintings."
-
-    def __init__(self, settings: InpaintSettings | None = None) -> None:
-        super().__init__(settings or InpaintSettings(name="extend"))
-
-    def hole(self, size: int, rng: np.random.Generator) -> np.ndarray:
-        return edges(size, size, rng)
 
 
 def guess(pictures: Tensor, noise: Tensor) -> Tensor:

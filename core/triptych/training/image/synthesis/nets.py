@@ -206,8 +206,9 @@ class CodeCritic(nn.Module):
 class Painter(nn.Module):
     """Small pictures N x 3 x h x w with noise N x 1 x h x w to N x 3 x SCALE*h x SCALE*w, 0..1.
 
-    Plain convolutions on the small picture, then two pixel shuffles (Shi et al. 2016); what they
-    make is added to bilinear interpolation.
+    Plain convolutions on the small picture, then fewer at each doubled size; what they make is
+    added to bilinear interpolation. Sizes are doubled by interpolation, as pixel shuffles leave a
+    lattice (Odena et al. 2016, "Deconvolution and Checkerboard Artifacts").
     """
 
     def __init__(self, domains: int, width: int = 56, depth: int = 6) -> None:
@@ -218,9 +219,10 @@ class Painter(nn.Module):
             nn.ModuleList([nn.Conv2d(width, width, 3, padding=1) for _ in range(2)])
             for _ in range(depth // 2)
         )
-        self.middle = nn.Conv2d(width, 4 * 24, 3, padding=1)
+        self.middle = nn.Conv2d(width, 24, 3, padding=1)
         self.late = nn.Conv2d(24, 24, 3, padding=1)
-        self.last = nn.Conv2d(24, 12, 3, padding=1)
+        self.full = nn.Conv2d(24, 12, 3, padding=1)
+        self.last = nn.Conv2d(12, 3, 3, padding=1)
         nn.init.normal_(self.last.weight, std=0.01)
         assert self.last.bias is not None
         nn.init.zeros_(self.last.bias)
@@ -231,10 +233,11 @@ class Painter(nn.Module):
         for pair in self.trunk:
             assert isinstance(pair, nn.ModuleList)
             x = x + pair[1](F.leaky_relu(pair[0](F.leaky_relu(x, 0.2)), 0.2))
-        x = F.pixel_shuffle(F.leaky_relu(self.middle(x), 0.2), 2)
+        x = F.leaky_relu(self.middle(_doubled(F.leaky_relu(x, 0.2))), 0.2)
         x = x + F.leaky_relu(self.late(x), 0.2)
-        plain = _doubled(_doubled(small))
-        return plain + F.pixel_shuffle(self.last(x), 2)
+        x = F.leaky_relu(self.full(_doubled(x)), 0.2)
+        made: Tensor = _doubled(_doubled(small)) + self.last(x)
+        return made
 
 
 def _doubled(x: Tensor) -> Tensor:

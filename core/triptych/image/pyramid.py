@@ -1,0 +1,30 @@
+"""Smaller copies of a picture of which a part is not known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[Any]  # float32
+
+
+def smaller(picture: Floats, hole: Floats, factor: int) -> tuple[Floats, Floats]:
+    """A copy `factor` times smaller, of known pixels only, and where it knows less than half."""
+    if factor == 1:
+        return picture, hole
+    known = (~hole).astype(np.float32)
+    share = pooled(known, factor)
+    total = np.stack([pooled(picture[..., c] * known, factor) for c in range(3)], 2)
+    return total / np.maximum(share, 1e-6)[..., None], share < 0.5
+
+
+def pooled(values: Floats, factor: int) -> Floats:
+    """Means of `factor` x `factor` px, those at the end with the last px repeated."""
+    height, width = values.shape
+    padded = np.pad(values, ((0, -height % factor), (0, -width % factor)), mode="edge")
+    made: Floats = padded.reshape(
+        padded.shape[0] // factor, factor, padded.shape[1] // factor, factor
+    ).mean((1, 3))
+    return made
