@@ -26,6 +26,7 @@ from triptych.files import write_whole
 
 PHOTOGRAPH = Path(__file__).parent / "data" / "bay.jpg"
 BEAT = Path(__file__).parent / "data" / "beat.mid"
+_MORE = 256  # px that the photograph is extended by on the left and on the right
 _PART = (540, 120, 1020, 480)  # of the photograph: left, top, right, bottom
 # A scribble over it, as shares of its width and height.
 _SCRIBBLE = ((0.05, 0.35), (0.2, 0.62), (0.32, 0.3), (0.48, 0.68), (0.6, 0.33), (0.78, 0.75))
@@ -72,7 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(PHOTOGRAPH, folder / "photograph.jpg")
         sections = [*style_sections(folder), dream_section(folder)]
-        sections += [fill_section(folder), restore_section(folder), larger_section(folder)]
+        sections += [fill_section(folder), extend_section(folder), restore_section(folder)]
+        sections += [larger_section(folder)]
         sections += [material_section(folder), shape_section(folder)]
         sections += [tune_section(folder), drum_section(folder)]
         taken = time.perf_counter() - begun
@@ -170,6 +172,16 @@ def fill_section(folder: Path) -> Section:
         Figure("scribbled.png", "Painted over", ""),
         Figure("filled.jpg", "By “triptych inpaint”", "", command, beside="mask.png"),
     ]
+    return made
+
+
+def extend_section(folder: Path) -> Section:
+    """Runs `extend` on the photograph into `folder`."""
+    made = Section("Extended", "The same bay with more of it on both sides.", wide=True)
+    words = ["--left", str(_MORE), "--right", str(_MORE)]
+    _run("extend", folder / "photograph.jpg", folder / "extended.jpg", *words)
+    command = shlex.join(["triptych", "extend", "photograph.jpg", "-o", "extended.jpg", *words])
+    made.figures.append(Figure("extended.jpg", "By “triptych extend”", "", command))
     return made
 
 

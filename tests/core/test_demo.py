@@ -34,7 +34,7 @@ def test_the_page_shows_what_was_made(small: Path, capsys: pytest.CaptureFixture
     assert shown >= {"photograph.jpg", "style-vangogh-starry-night.jpg", "styles.png"}
     assert shown >= {"dream.jpg", "small.png", "larger.png"}
     assert shown >= {"scribbled.png", "filled.jpg", "mask.png"}
-    assert shown >= {"aged.png", "restored.png"}
+    assert shown >= {"extended.jpg", "aged.png", "restored.png"}
     assert shown >= {"bricks/colour.png", "bricks/normal.png", "marble/colour.png"}
     assert shown >= {"beat.png", "humanised.png", "drumified.png"}
     assert solids == {"chair.glb", "other.glb", "crossed.glb", "planked.glb"}

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from triptych.engine import Engine, Job
 from triptych.errors import Cancelled, UserError
-from triptych.image.inpaint import EXTEND, INPAINT, grown, reach
+from triptych.image.hole import compact, grown, reach
+from triptych.image.inpaint import EXTEND, INPAINT
 from triptych.training.image.inpaint import InpaintRecipe, InpaintSettings
 from triptych.training.image.inpaint_net import InpaintNet
 from triptych.training.loop import Run
@@ -100,7 +101,7 @@ def test_a_wide_hole_is_laid_of_the_picture():
     assert not np.array_equal(wide, INPAINT.run(noise, seed=1, **run).made)
     grain = [np.diff(one[60:140, 80:160], axis=1).std() for one in (wide, noise)]
     assert grain[0] > 0.6 * grain[1]
-    run["mask"] = mask * (np.arange(240) < 90)
+    run["mask"] = mask * (np.arange(240) < 90)  # of the same height
     narrow = INPAINT.run(noise, **run).made
     assert np.array_equal(narrow, INPAINT.run(noise, method="network", **run).made)
 
@@ -154,6 +155,18 @@ def test_how_far_a_hole_reaches(side: int):
     assert reach(hole) == 0
     hole[side // 4 : side // 4 + side // 5] = True
     assert reach(hole) == pytest.approx(side / 10, rel=0.3)
+
+
+@pytest.mark.parametrize("side", [200, 900])
+def test_what_is_compact_is_told_from_strokes(side: int):
+    rows, columns = np.mgrid[:side, :side] / side
+    blob = (rows - 0.3) ** 2 + (columns - 0.3) ** 2 < 0.04
+    stroke = (rows > 0.7) & (rows < 0.75)
+    found = compact(blob | stroke, 0.1 * side)
+    assert not found[stroke].any()
+    assert found[blob].mean() > 0.98 and not found[~blob].any()
+    assert not compact(blob | stroke, 0.3 * side).any()
+    assert not compact(np.zeros((side, side), bool), 0).any()
 
 
 def test_a_mask_grows():

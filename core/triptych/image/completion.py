@@ -4,7 +4,7 @@ From coarse to fine, each patch over the hole looks for the known patch that is 
 each pixel of the hole becomes what the patches over it say (Wexler et al. 2007, "Space-Time
 Completion of Video"). The coarsest level looks at all patches; the finer ones begin at what the
 coarser one found and try their neighbours' finds and random places (PatchMatch, Barnes et al.
-2009).
+2009). Patches are shaded somewhat, so that tones meet (Darabi et al. 2012, "Image Melding").
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ _MOST_KNOWN = 6000  # patches that the coarsest level chooses from
 _SEARCHED = 300_000  # patches of a level that are still searched for; beyond, finds are only copied
 _DEEP = 12  # px into the hole from which on all pixels are as unsure
 _SURER = 1.3  # how much surer a pixel is than one a px deeper in the hole
+_SHADE = 0.12  # by which a patch's colours are changed at most, so that tones meet
+_SHADED = 0.9  # how much of the difference of two patches' means is taken away
 _BAND = 1 << 18  # patches that are worked on at a time
 
 
@@ -76,6 +78,7 @@ class _Level:
     Attributes:
         wanted: the patches that meet the hole.
         source: for each of them, the known patch that is most like it.
+        shade: for each of them, what is added to the known patch's colours.
         known: all patches without a pixel of the hole.
     """
 
@@ -98,6 +101,7 @@ class _Level:
         self.few = (few[:, None] * self.row + few).ravel()
         self.sure = _sureness(padded).ravel()
         self.source: Indices = np.zeros(len(self.wanted), np.int64)
+        self.shade = np.zeros((len(self.wanted), 3), np.float32)
 
     def picture(self) -> Floats:
         """As it is now, H x W x 3."""
@@ -131,11 +135,15 @@ class _Level:
                 best = noisy.argmin(1)
                 self.source[part] = known[best]
                 apart[part] = cost[np.arange(len(best)), best]
+                if step >= _ROUNDS - 2:  # the guess is forgotten by now
+                    inside /= inside.sum(1)[:, None]
+                    theirs_now = self.pixels[self.source[part][:, None] + self.all]
+                    _, self.shade[part] = _compared(theirs_now, self.pixels[at], inside)
             self._vote(np.maximum(apart, 0), 1.0, job)
 
     def refine(self, coarse: _Level, rng: np.random.Generator, job: Job, last: bool) -> None:
         """Begin at what the coarser size found, and search near it."""
-        self.source = self._finer(coarse)
+        self.source, self.shade = self._finer(coarse)
         count = len(self.wanted)
         self._vote(np.zeros(count, np.float32), 1.0, job)
         if count > _SEARCHED:
@@ -162,19 +170,20 @@ class _Level:
         inside /= inside.sum(1)[:, None]
         best = before[part].copy()
 
-        def cost(source: Indices) -> Floats:
-            apart = self.pixels[source[:, None] + self.few] - ours
-            each: Floats = np.einsum("npc,npc,np->n", apart, apart, inside)
-            return each + self._off(wanted, source)
+        def compared(source: Indices) -> tuple[Floats, Floats]:
+            theirs = self.pixels[source[:, None] + self.few]
+            cost, shade = _compared(theirs, ours, inside)
+            return cost + self._off(wanted, source), shade
 
-        least = cost(best)
+        least, shade = compared(best)
 
         def attempt(source: Indices) -> None:
             source = np.clip(source, 0, len(self.usable) - 1)
             source = np.where(self.usable[source], source, best)
-            new = cost(source)
-            better = new < least
-            best[better], least[better] = source[better], new[better]
+            cost, other = compared(source)
+            better = cost < least
+            best[better], least[better] = source[better], cost[better]
+            shade[better] = other[better]
 
         for jump in (4, 1):
             for way in (jump, -jump, jump * self.row, -jump * self.row):
@@ -183,7 +192,7 @@ class _Level:
         for far in (self.height // 4, 6, 1):
             down, right = rng.integers(-far, far + 1, (2, len(best)))
             attempt(best + down * self.row + right)
-        self.source[part] = best
+        self.source[part], self.shade[part] = best, shade
         return least
 
     def _off(self, wanted: Indices, source: Indices) -> Floats:
@@ -194,13 +203,15 @@ class _Level:
         cost: Floats = np.float32(self.level) * apart**2
         return cost
 
-    def _finer(self, coarse: _Level) -> Indices:
-        """The coarser size's finds as sources at this size."""
+    def _finer(self, coarse: _Level) -> tuple[Indices, Floats]:
+        """The coarser size's finds as sources and shades at this size."""
         down, right = (np.zeros(len(coarse.hole), np.int32) for _ in range(2))
         ours, theirs = (np.divmod(i, coarse.row) for i in (coarse.wanted, coarse.source))
         down[coarse.wanted] = theirs[0] - ours[0]
         right[coarse.wanted] = theirs[1] - ours[1]
-        made = np.empty_like(self.wanted)
+        place = np.zeros(len(coarse.hole), np.int32)
+        place[coarse.wanted] = np.arange(len(coarse.wanted))
+        made, shade = np.empty_like(self.wanted), np.empty_like(self.shade)
         for part in _bands(len(made), _BAND):
             rows, columns = np.divmod(self.wanted[part], self.row)
             at = ((rows - RADIUS) // 2 + RADIUS) * coarse.row + (columns - RADIUS) // 2 + RADIUS
@@ -209,8 +220,8 @@ class _Level:
             lost = ~self.usable[source]
             nearest = np.searchsorted(self.known, source[lost]).clip(0, len(self.known) - 1)
             source[lost] = self.known[nearest]
-            made[part] = source
-        return made
+            made[part], shade[part] = source, coarse.shade[place[at]]
+        return made, shade
 
     def _vote(self, apart: Floats, sharp: float, job: Job) -> None:
         """Make each pixel of the hole what the patches over it say, the likest most.
@@ -229,12 +240,14 @@ class _Level:
             weight = np.zeros(len(total), np.float32)
             to = self.wanted[first:end] - start + 2 * reach
             source, share = self.source[first:end], trust[first:end]
+            shade = self.shade[first:end]
             for way in self.all:  # no two patches write to the same place
-                total[to + way] += share[:, None] * self.pixels[source + way]
+                total[to + way] += share[:, None] * (self.pixels[source + way] + shade)
                 weight[to + way] += share
             mine = slice(2 * reach, 2 * reach + stop - start)
             hole = self.hole[start:stop]
-            self.pixels[start:stop][hole] = total[mine][hole] / weight[mine][hole, None]
+            made = total[mine][hole] / weight[mine][hole, None]
+            self.pixels[start:stop][hole] = np.clip(made, 0, 1, out=made)
         self._mirror()
 
     def _mirror(self) -> None:
@@ -266,6 +279,16 @@ def _sureness(hole: NDArray[np.bool_]) -> Floats:
         made[~known] /= _SURER
         known = _spread(known, 1)
     return made
+
+
+def _compared(theirs: Floats, ours: Floats, share: Floats) -> tuple[Floats, Floats]:
+    """How far patches N x P x 3 are from others, pixel by pixel with the shares N x P, when they
+    are shaded so that they are nearest; and that shade, N x 3."""
+    apart = theirs - ours
+    mean = np.einsum("npc,np->nc", apart, share)
+    shade = np.clip(-_SHADED * mean, -_SHADE, _SHADE)
+    cost: Floats = np.einsum("npc,npc,np->n", apart, apart, share)
+    return cost + (shade * (2 * mean + shade / _SHADED)).sum(1), shade
 
 
 def _bands(count: int, size: int) -> list[slice]:

@@ -1,9 +1,9 @@
 """The tasks `inpaint` and `extend`: what could stand where nothing is, or what is not wanted.
 
 A hole wider than the network looks across is first filled in a smaller copy; what was found there,
-without its detail, is the guess from which the next larger copy is filled. That is smooth: in wide
-holes and beyond a picture's edges the network therefore only says what about goes where, and the
-picture's own patches are laid there.
+without its detail, is the guess from which the next larger copy is filled. That is smooth: in wide,
+compact holes and beyond a picture's edges the network therefore only says what about goes where,
+and the picture's own patches are laid there.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from triptych import bundle
 from triptych.engine import Engine, Job
 from triptych.errors import UserError
 from triptych.image.completion import completed
+from triptych.image.hole import compact, grown, reach
 from triptych.image.overlay import mask_weights, to_network
 from triptych.image.pyramid import pooled, smaller
 from triptych.image.resample import resized
@@ -28,7 +29,6 @@ Floats = NDArray[Any]  # float32
 
 _REACH = 40  # px from its edge to its middle that a hole may have at most, at each size
 _CONTEXT = 256  # px around the hole that are looked at
-_SMALL = 256  # longest side in px of the copy on which a hole's width is measured
 _MOST = 8192  # px that a side is extended by at most
 _GUESSED = 512  # longest side in px at which the network guesses where patches are laid
 _HORIZON = 0.5  # how much what is added beside a picture comes from the same height
@@ -68,11 +68,14 @@ def inpaint(
         hole[rows, columns],
         weights[rows, columns, None],
     )
-    if method == "patches" or (method == "auto" and reach(inside) > _REACH):
-        found = _laid(before, inside, network, engine, job, seed)
-    else:
-        found = fill(before, inside, network, engine, job, tile)
-    made[rows, columns] = (1 - share) * before + share * found
+    laid = inside & (method == "patches")
+    if method == "auto":
+        laid = compact(inside, _REACH)
+    half = 0.5 if laid.any() else 1.0
+    if not np.array_equal(laid, inside):
+        before = fill(before, inside, network, engine, job.part(0, half), tile)
+    found = _laid(before, laid, network, engine, job.part(half, 1), seed) if laid.any() else before
+    made[rows, columns] = (1 - share) * picture[rows, columns] + share * found
     job.progress(1.0, "done")
     return Result(made, [network.used])
 
@@ -168,34 +171,6 @@ def _run(
     return tile_map(given, filled, tile, overlap, job, multiple, border=multiple, beside=[masks])
 
 
-def reach(hole: Floats) -> float:
-    """How far the middle of a hole (H x W booleans) is from its edge, in px, about.
-
-    The picture's border is no edge: nothing is known behind it.
-    """
-    factor = max(1, -(-max(hole.shape) // _SMALL))
-    small = pooled(hole.astype(np.float32), factor) > 0.5
-    steps = 0
-    while small.any() and not small.all():
-        wide = np.pad(small, 1, mode="edge")
-        small = wide[1:-1, 1:-1] & wide[:-2, 1:-1] & wide[2:, 1:-1] & wide[1:-1, :-2]
-        small &= wide[1:-1, 2:]
-        steps += 1
-    return float(steps * factor)
-
-
-def grown(mask: Floats, by: int) -> Floats:
-    """The mask H x W, 0..1, spread by `by` px on every side."""
-    if by == 0:
-        return mask
-    from PIL import Image, ImageFilter
-
-    made = Image.fromarray((mask * 255 + 0.5).astype(np.uint8))
-    for _ in range(by):  # many small steps are faster than one large filter
-        made = made.filter(ImageFilter.MaxFilter(3))
-    return np.asarray(made, np.float32) / 255
-
-
 def _around(hole: Floats) -> tuple[slice, slice]:
     """The rows and columns of the hole with what lies around it."""
     found = []
@@ -285,7 +260,7 @@ INPAINT = Task(
             "auto",
             "How the hole is filled.",
             choices=(
-                Choice("auto", "By its width", f"Patches where it is {2 * _REACH} px or wider."),
+                Choice("auto", "By its shape", "Patches where it is wide and compact."),
                 Choice("network", "Network", "Smooth: true to colours, without much texture."),
                 Choice("patches", "Patches", "Crisp: laid of other parts of the picture."),
             ),

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from triptych import bundle
 from triptych.engine import Engine, Job
-from triptych.image.inpaint import fill, grown
+from triptych.image.hole import grown
+from triptych.image.inpaint import fill
 from triptych.image.overlay import mask_weights, to_network
 from triptych.image.resample import resized
 from triptych.image.tiles import tile_map
