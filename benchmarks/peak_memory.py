@@ -22,17 +22,18 @@ def add_size(parser: argparse.ArgumentParser) -> None:
 
 
 def command(
-    options: argparse.Namespace, task: str, *words: str, factor: int = 1
+    options: argparse.Namespace, task: str, *words: str, factor: int = 1, added: int = 0
 ) -> tuple[int, float]:
     """Peak resident memory in bytes and the seconds of `triptych task` on the photograph that
     ships, enlarged, as a JPEG. To be called first: a child's peak starts at what its parent holds.
 
-    The result has the size that `options` tell, the picture given is `factor` times smaller.
+    The result has the size that `options` tell, the picture given is `factor` times smaller and
+    `added` px narrower.
     """
     with tempfile.TemporaryDirectory() as place:
         source, out = Path(place) / "large.jpg", Path(place) / "out.jpg"
         size = (options.width, options.height)
-        given = (size[0] // factor, size[1] // factor)
+        given = (size[0] // factor - added, size[1] // factor)
         Image.open(PHOTOGRAPH).resize(given, Image.Resampling.BICUBIC).save(source, quality=92)
         line = [sys.executable, "-m", "triptych", task, str(source), "-o", str(out)]
         line += ["--threads", str(options.threads), *words]

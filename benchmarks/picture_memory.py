@@ -16,18 +16,22 @@ from PIL import Image, ImageDraw
 from triptych.task import all_tasks
 
 BAR_BYTES = 3 << 30
+ADDED = 1536  # px that a picture is extended by
 
 
 def main() -> None:
     """Measure and publish."""
     made = results.parser(__doc__ or "")
     peak_memory.add_size(made)
+    made.add_argument("--only", help="one command")
     options = made.parse_args()
     with tempfile.TemporaryDirectory() as place:
         mask = Path(place) / "mask.png"
         scribble(options.width, options.height, mask)
         plans: list[tuple[str, tuple[str, ...], int]] = [
             ("inpaint", ("--mask", str(mask)), 1),
+            ("inpaint", ("--mask", str(mask), "--method", "patches"), 1),
+            ("extend", ("--right", str(ADDED)), 1),
             ("restore", ("--noise", "0.5"), 1),
             ("upscale", ("--scale", "2"), 2),
             ("upscale", ("--scale", "4", "--model", "upscale-crisp"), 4),
@@ -38,11 +42,13 @@ def main() -> None:
         offered = {name for name, task in all_tasks().items() if not task.missing}
         rows: list[list[Any]] = []
         for name, words, factor in plans:
-            if name not in offered:
+            if name not in offered or (options.only and name != options.only):
                 continue
-            peak, seconds = peak_memory.command(options, name, *words, factor=factor)
+            added = ADDED if name == "extend" else 0
+            peak, seconds = peak_memory.command(options, name, *words, factor=factor, added=added)
             shown = " ".join(w if w != str(mask) else "scribble.png" for w in words)
             good = results.verdict(peak < BAR_BYTES)
+            print(name, shown, f"{peak / 2**30:.2f} GiB, {seconds:.0f} s", flush=True)
             rows.append([f"{name} {shown}", f"{peak / 2**30:.2f}", f"{seconds:.0f}", good])
     head = ("command", "peak, GiB", "seconds", f"under {BAR_BYTES / 2**30:g} GiB")
     body = f"Results of {options.width} x {options.height} px.\n\n{results.table(head, rows)}"

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
@@ -17,7 +16,6 @@ from torch import Tensor, nn
 from triptych.training import data, export
 from triptych.training.image.patch_critic import PatchCritic, hinge, score
 from triptych.training.image.perceptual import SqueezeNet, Taps
-from triptych.training.image.style import roughness
 from triptych.training.image.synthesis import domains, synthesis_export
 from triptych.training.image.synthesis.domains import DOMAINS
 from triptych.training.image.synthesis.nets import Decoder, Encoder
@@ -25,7 +23,6 @@ from triptych.training.image.upscale import as_batch
 from triptych.training.loop import LoopSettings, Recipe, Run
 from triptych.training.muon import MuonAdam
 
-_SHIFT = 8  # px by which pictures lie otherwise before the judge, whose strides leave a grid else
 _SHOWN = 12  # pictures of a domain in the sheet
 
 
@@ -40,17 +37,15 @@ class CodecSettings:
     perceptual: float = 0.15  # weight of the features' error
     adversarial: float = 0.03  # weight of the critic's judgement, from `adversarial_from` on
     adversarial_from: float = 0.3  # share of the training
-    pattern: float = 0.3  # weight of `roughness`
     crops: int = 6000  # of each domain, drawn once and kept in memory
-    start: str = ""  # folder of a bundle to start from, whose encoder stays; empty: random weights
 
 
 class CodecRecipe(Recipe):
     """Learn to bring small pictures back from codes that are somewhat off.
 
-    Loss: the absolute error, the error of SqueezeNet's features, a patch critic on them (Esser et
-    al. 2021), and `roughness` against patterns that repeat. The codes have a variance of one and
-    are disturbed in training, so that what lies between two of them has a meaning too.
+    Loss: the absolute error, the error of SqueezeNet's features, and a patch critic on them (Esser
+    et al. 2021). The codes have a variance of one and are disturbed in training, so that what lies
+    between two of them has a meaning too.
     """
 
     name = "synthesize-codec"
@@ -74,19 +69,13 @@ class CodecRecipe(Recipe):
             "decoder": Decoder(),
             "critic": PatchCritic(len(DOMAINS)),
         }
-        if self.settings.start:
-            found = synthesis_export.base(self.settings.start)
-            export.load(nets["encoder"], found, "encode")
-            export.load(nets["decoder"], found, "decode", "net.")
-            nets["encoder"].requires_grad_(False)
         for net in nets.values():
             net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return nets
 
     def optimizers(self, modules: Mapping[str, nn.Module]) -> dict[str, torch.optim.Optimizer]:
         rate = self.settings.rate
-        nets = [modules[name] for name in ("encoder", "decoder")]
-        weights = [p for net in nets for p in net.parameters() if p.requires_grad]
+        weights = [*modules["encoder"].parameters(), *modules["decoder"].parameters()]
         groups = [
             {"params": [p for p in weights if p.ndim == 4], "lr": rate, "muon": True},
             {"params": [p for p in weights if p.ndim != 4], "lr": rate / 3},
@@ -98,32 +87,28 @@ class CodecRecipe(Recipe):
         }
 
     def batch(self, indices: range, device: torch.device) -> Any:
-        shift = np.random.default_rng((self.loop.seed, indices.start, 1)).integers(_SHIFT, size=2)
-        return *domains.drawn(self.crops, indices, self.loop.seed, device), shift.tolist()
+        return domains.drawn(self.crops, indices, self.loop.seed, device)
 
     def loss(
         self, part: str, modules: Mapping[str, nn.Module], batch: Any, progress: float
     ) -> tuple[Tensor, dict[str, float]]:
-        real, which, (down, right) = batch
+        real, which = batch
         s, critic = self.settings, modules["critic"]
         if part == "critic":
             true, false = (critic(taps, which) for taps in self.judged.pop(0))
             return hinge(true, false).mean(), {}
-        if s.start:
-            modules["encoder"].eval()
         codes = modules["encoder"](real)
         made = modules["decoder"](codes + s.noise * torch.randn_like(codes)).float()
         with torch.no_grad():
-            wanted = self.judge(real[..., down:, right:])
-        taps = self.judge(made[..., down:, right:])
+            wanted = self.judge(real)
+        taps = self.judge(made)
         self.judged.append((wanted, [tap.detach() for tap in taps]))
         plain = F.l1_loss(made, real)
         features = torch.stack([F.l1_loss(a, b) for a, b in zip(taps, wanted, strict=True)]).sum()
         judged = -score(critic(taps, which)).mean()
         weight = s.adversarial if progress >= s.adversarial_from else 0.0
-        pattern = (roughness(made) - roughness(real)).clamp(min=0)
-        total = 2 * plain + s.perceptual * features + weight * judged + s.pattern * pattern
-        terms = {"plain": plain, "features": features, "judged": judged, "pattern": pattern}
+        total = 2 * plain + s.perceptual * features + weight * judged
+        terms = {"plain": plain, "features": features, "judged": judged}
         return total, {key: float(value.detach()) for key, value in terms.items()}
 
     @torch.no_grad()

@@ -20,7 +20,7 @@ from triptych.training.image.perceptual import SqueezeNet, Taps
 from triptych.training.image.style import roughness
 from triptych.training.image.synthesis import domains, synthesis_export
 from triptych.training.image.synthesis.domains import DOMAINS
-from triptych.training.image.synthesis.nets import SCALE, SMALL, Painter
+from triptych.training.image.synthesis.nets import SCALE, SMALL, Decoder, Encoder, Painter
 from triptych.training.image.upscale import as_batch
 from triptych.training.loop import LoopSettings, Recipe, Run
 from triptych.training.muon import MuonAdam
@@ -35,7 +35,7 @@ _SHOWN = 4  # pictures of a domain in the sheet
 class PaintingSettings:
     """Settings of the recipe `synthesize-paint`."""
 
-    base: str = ""  # folder of the bundle that the painter goes to; empty: the one that ships
+    base: str = ""  # folder of the bundle whose codec is painted over; empty: the one that ships
     rate: float = 2e-3
     critic_rate: float = 1e-3
     patch: int = 40  # px of a small crop's side
@@ -45,6 +45,8 @@ class PaintingSettings:
     adversarial: float = 0.03  # weight of the critic's judgement
     pattern: float = 0.3  # weight of `roughness`
     rough: float = 0.03  # largest deviation of noise in the small pictures, 0..1
+    coded: float = 0.75  # share of the small pictures that went through the codec
+    strayed: float = 0.3  # largest deviation of what is added to their codes
 
 
 class PaintingRecipe(Recipe):
@@ -53,8 +55,8 @@ class PaintingRecipe(Recipe):
 
     Loss: the absolute error, also of what is made when it is small again, the error of SqueezeNet's
     features, a patch critic on them for each domain (Ledig et al. 2017), and `roughness` against
-    patterns that repeat with the pixel shuffles. The small pictures are somewhat noisy, as those of
-    a composer are.
+    patterns that repeat. Most small pictures went through the codec, with codes that were somewhat
+    off, as those of the generator are: so the painter learns to paint over what the decoder leaves.
     """
 
     name = "synthesize-paint"
@@ -67,6 +69,12 @@ class PaintingRecipe(Recipe):
         return domains.sources(data.data_root())
 
     def setup(self, device: torch.device) -> dict[str, nn.Module]:
+        base = synthesis_export.base(self.settings.base)
+        self.encoder, self.decoder = Encoder().eval(), Decoder()
+        export.load(self.encoder, base, "encode")
+        export.load(self.decoder, base, "decode", "net.")
+        for codec in (self.encoder, self.decoder):
+            codec.to(device).requires_grad_(False)
         self.pictures = domains.load(data.data_root())
         self.held_out = domains.load(data.data_root(), held=True)
         self.judge: Taps = SqueezeNet()
@@ -91,29 +99,31 @@ class PaintingRecipe(Recipe):
         }
 
     def batch(self, indices: range, device: torch.device) -> Any:
-        small, large, which = [], [], []
+        small, large, which, corners = [], [], [], []
         for index in indices:
             rng = np.random.default_rng((self.loop.seed, index))
             domain, patch = index % len(DOMAINS), self.settings.patch
             whole = domains.crop(self.pictures[domain], DOMAINS[domain], LARGE, rng)
-            top, left = (SCALE * int(at) for at in rng.integers(SMALL - patch + 1, size=2))
+            corner = rng.integers(SMALL - patch + 1, size=2)
+            top, left = (SCALE * int(at) for at in corner)
             span = SCALE * patch
-            part = np.ascontiguousarray(whole[top : top + span, left : left + span])
-            small.append(reduced(part))
-            large.append(part)
+            small.append(reduced(whole))
+            large.append(whole[top : top + span, left : left + span])
             which.append(domain)
+            corners.append(corner)
         shift = np.random.default_rng((self.loop.seed, indices.start, 1)).integers(_SHIFT, size=2)
         tensors = as_batch(small, device), as_batch(large, device)
-        return (*tensors, torch.tensor(which, device=device), shift.tolist())
+        return (*tensors, torch.tensor(which, device=device), corners, shift.tolist())
 
     def loss(
         self, part: str, modules: Mapping[str, nn.Module], batch: Any, progress: float
     ) -> tuple[Tensor, dict[str, float]]:
-        small, large, which, (down, right) = batch
+        small, large, which, corners, (down, right) = batch
         s, critic = self.settings, modules["critic"]
         if part == "critic":
             real, false = (critic(taps, which) for taps in self.judged.pop(0))
             return hinge(real, false).mean(), {}
+        small = self._parts(small, corners)
         rough = s.rough * torch.rand(len(small), 1, 1, 1, device=small.device)
         noise = torch.randn_like(small[:, :1])
         made = modules["painter"](small + rough * torch.randn_like(small), which, noise).float()
@@ -145,14 +155,31 @@ class PaintingRecipe(Recipe):
         return total, {key: float(value.detach()) for key, value in terms.items()}
 
     @torch.no_grad()
+    def _parts(self, small: Tensor, corners: list[np.ndarray]) -> Tensor:
+        """The parts of small pictures at these corners, most of them through the codec."""
+        s, count = self.settings, len(small)
+        codes = self.encoder(small)
+        off = s.strayed * torch.rand(count, 1, 1, 1, device=small.device)
+        coded = self.decoder(codes + off * torch.randn_like(codes)).clamp(0, 1)
+        chosen = torch.rand(count, 1, 1, 1, device=small.device) < s.coded
+        small = torch.where(chosen, coded, small)
+        parts = [
+            one[:, top : top + s.patch, left : left + s.patch]
+            for one, (top, left) in zip(small, corners, strict=True)
+        ]
+        return torch.stack(parts)
+
+    @torch.no_grad()
     def sample(self, modules: Mapping[str, nn.Module]) -> Image.Image | None:
-        """Held-out crops: enlarged without detail, painted, and as they are."""
+        """Held-out crops: through the codec and enlarged without detail, painted, and as they
+        are."""
         device = next(modules["painter"].parameters()).device
         rows = []
         for number, group in enumerate(self.held_out):
             rng = np.random.default_rng(number)
             whole = [domains.crop(group, DOMAINS[number], LARGE, rng) for _ in range(_SHOWN)]
             small = as_batch([reduced(one) for one in whole], device)
+            small = self.decoder(self.encoder(small)).clamp(0, 1)
             which = torch.full((_SHOWN,), number, device=device)
             noise = torch.randn(_SHOWN, 1, SMALL, SMALL, device=device)
             painted = modules["painter"](small, which, noise).clamp(0, 1)
