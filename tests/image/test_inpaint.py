@@ -128,6 +128,8 @@ def test_a_canvas_is_extended(left: int, right: int, top: int, bottom: int):
         with pytest.raises(UserError, match="nothing is to be added"):
             EXTEND.run(before, model="wild", engine=ENGINE, **sides)
         return
+    with pytest.raises(UserError, match="4 times"):
+        EXTEND.run(before, model="wild", engine=ENGINE, **(sides | {"left": 201}))
     made = EXTEND.run(before, model="wild", engine=ENGINE, **sides).made
     assert made.shape == (40 + top, 50 + left + right, 3)
     assert np.array_equal(made[top:, left : left + 50], before)

@@ -22,8 +22,7 @@ Floats = NDArray[Any]  # float32
 Indices = NDArray[np.int64]
 
 RADIUS = 3  # px: patches are of 7 x 7
-_SPAN = 2 * RADIUS + 1
-_COARSEST = 44  # px of the shorter side, about, at the coarsest level
+_COARSEST = 66  # px that the shorter side has at most at the coarsest level
 _ROUNDS = 10  # at the coarsest level
 _MOST_KNOWN = 6000  # patches that the coarsest level chooses from
 _SEARCHED = 300_000  # patches of a level that are still searched for; beyond, finds are only copied
@@ -50,7 +49,7 @@ def completed(
             the squared difference of colours that being off by the whole height is worth.
     """
     sizes = [(np.asarray(picture, np.float32), np.asarray(hole, bool))]
-    while min(sizes[-1][1].shape) > 2 * _COARSEST * 0.75:
+    while min(sizes[-1][1].shape) > _COARSEST:
         sizes.append(smaller(*sizes[-1], 2))
     levels = [_Level(*size, level) for size in sizes[1:]][::-1]
     found: _Level | None = None

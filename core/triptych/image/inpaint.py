@@ -30,6 +30,7 @@ Floats = NDArray[Any]  # float32
 _REACH = 40  # px from its edge to its middle that a hole may have at most, at each size
 _CONTEXT = 256  # px around the hole that are looked at
 _MOST = 8192  # px that a side is extended by at most
+_TIMES = 4  # times its own size that a picture's side is moved by at most
 _GUESSED = 512  # longest side in px at which the network guesses where patches are laid
 _HORIZON = 0.5  # how much what is added beside a picture comes from the same height
 
@@ -63,11 +64,7 @@ def inpaint(
         raise UserError("the mask marks the whole picture: leave some of it to go by.")
     made = picture.copy()
     rows, columns = _around(hole)
-    before, inside, share = (
-        picture[rows, columns],
-        hole[rows, columns],
-        weights[rows, columns, None],
-    )
+    before, inside = picture[rows, columns], hole[rows, columns]
     laid = inside & (method == "patches")
     if method == "auto":
         laid = compact(inside, _REACH)
@@ -75,6 +72,7 @@ def inpaint(
     if not np.array_equal(laid, inside):
         before = fill(before, inside, network, engine, job.part(0, half), tile)
     found = _laid(before, laid, network, engine, job.part(half, 1), seed) if laid.any() else before
+    share = weights[rows, columns, None]
     made[rows, columns] = (1 - share) * picture[rows, columns] + share * found
     job.progress(1.0, "done")
     return Result(made, [network.used])
@@ -95,9 +93,12 @@ def extend(
     network = bundle.get_bundle(model, "inpaint")
     if not (left or right or top or bottom):
         raise UserError("nothing is to be added: give left, right, top or bottom.")
+    height, width = picture.shape[:2]
+    if max(left, right) > _TIMES * width or max(top, bottom) > _TIMES * height:
+        raise UserError(f"a side can be moved by at most {_TIMES} times the picture's size.")
     whole = np.pad(picture, ((top, bottom), (left, right), (0, 0)), constant_values=0.5)
     hole = np.ones(whole.shape[:2], bool)
-    hole[top : top + len(picture), left : left + picture.shape[1]] = False
+    hole[top : top + height, left : left + width] = False
     level = 0.0 if top or bottom else _HORIZON
     made = _laid(whole, hole, network, engine, job, seed, level)
     job.progress(1.0, "done")
