@@ -48,6 +48,8 @@ def completed(
         level: how much a patch should be from the height it goes to, as a horizon asks for:
             the squared difference of colours that being off by the whole height is worth.
     """
+    if not hole.any():
+        return picture.copy()
     sizes = [(np.asarray(picture, np.float32), np.asarray(hole, bool))]
     while min(sizes[-1][1].shape) > _COARSEST:
         sizes.append(smaller(*sizes[-1], 2))
