@@ -37,7 +37,7 @@ def main() -> None:
             ("upscale", ("--scale", "4", "--model", "upscale-crisp"), 4),
             ("upscale", ("--scale", "2", "--model", "upscale-explore"), 2),
             ("texture", ("--kind", "bricks"), 1),
-            ("synthesize-fill", ("--seed", "1"), 1),
+            ("synthesize_fill", ("--seed", "1"), 1),
         ]
         offered = {name for name, task in all_tasks().items() if not task.missing}
         rows: list[list[Any]] = []

@@ -40,7 +40,8 @@ def completed(
 
     Args:
         picture: H x W x 3, 0..1; what it holds in the hole is not looked at.
-        hole: H x W booleans; where no patch of 7 x 7 px is known, the guess is returned.
+        hole: H x W booleans; where no patch of 7 x 7 px is known at a size, what a coarser one
+            found is enlarged, or else the guess.
         guess: h x w x 3 of any size, 0..1: about what the hole could show. Only its coarse form is
             kept.
         job: told the share that is done.
@@ -60,7 +61,9 @@ def completed(
     for number in range(len(sizes) - 1, -1, -1):
         now = levels.pop(0) if number else _Level(*sizes[0], level)
         if not len(now.known):
-            continue
+            if found is None:
+                continue
+            break
         share = job.part(done, done + 4.0**-number / total)
         done += 4.0**-number / total
         if found is None:
@@ -68,9 +71,10 @@ def completed(
         else:
             now.refine(found, rng, share, last=number == 0)
         found = now
-    if found is None:
-        return np.where(hole[..., None], resized(guess, hole.shape, "BILINEAR"), picture)
-    return found.picture()
+    made = guess if found is None else found.picture()
+    if made.shape != picture.shape:  # no patch is known at this size
+        made = resized(made, hole.shape, "BILINEAR")
+    return np.where(hole[..., None], made, picture)
 
 
 class _Level:

@@ -16,7 +16,8 @@ def smaller(picture: Floats, hole: Floats, factor: int) -> tuple[Floats, Floats]
         return picture, hole
     known = (~hole).astype(np.float32)
     share = pooled(known, factor)
-    total = np.stack([pooled(picture[..., c] * known, factor) for c in range(3)], 2)
+    seen = np.where(hole[..., None], np.float32(0), picture)  # whatever a hole holds
+    total = np.stack([pooled(seen[..., c], factor) for c in range(3)], 2)
     return total / np.maximum(share, 1e-6)[..., None], share < 0.5
 
 

@@ -1,6 +1,6 @@
-"""The tasks `synthesize` and `synthesize-fill`: new pictures of a domain from a seed, or near one.
+"""The tasks `synthesize` and `synthesize_fill`: new pictures of a domain from a seed, or near one.
 
-`synthesize` makes a square picture from nothing; `synthesize-fill` covers a picture with one, which
+`synthesize` makes a square picture from nothing; `synthesize_fill` covers a picture with one, which
 is what a host of pictures can use.
 """
 
@@ -275,7 +275,7 @@ SYNTHESIZE = Task(
     ),
 )
 FILL = Task(
-    name="synthesize-fill",
+    name="synthesize_fill",
     label="Fill with synthesis",
     help="Cover a picture with a new one: a painted landscape, a coast, brushwork.",
     function=fill,
