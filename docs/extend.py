@@ -6,11 +6,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from PIL import Image
+from fill import lay_out
 
 from triptych import demo
-
-HIGH, GAP = 420, 8
 
 
 def main() -> None:
@@ -19,13 +17,7 @@ def main() -> None:
         folder = Path(name)
         shutil.copyfile(demo.PHOTOGRAPH, folder / "photograph.jpg")
         demo.extend_section(folder)
-        files = [folder / "photograph.jpg", folder / "extended.jpg"]
-        pictures = [Image.open(file).convert("RGB") for file in files]
-    small = [p.resize((round(HIGH * p.width / p.height), HIGH)) for p in pictures]
-    sheet = Image.new("RGB", (sum(p.width for p in small) + GAP, HIGH), "white")
-    sheet.paste(small[0], (0, 0))
-    sheet.paste(small[1], (small[0].width + GAP, 0))
-    sheet.save(Path(__file__).with_name("extend.jpg"), quality=88)
+        lay_out([folder / "photograph.jpg", folder / "extended.jpg"], "extend.jpg")
 
 
 if __name__ == "__main__":

@@ -22,13 +22,15 @@ def main() -> None:
 
 
 def lay_out(files: Sequence[Path], target: str) -> None:
-    """Pictures of one shape beside each other, as a file of this folder."""
+    """Pictures of one height beside each other, the first of WIDTH px, as a file of this folder."""
     pictures = [Image.open(file).convert("RGB") for file in files]
     high = WIDTH * pictures[0].height // pictures[0].width
-    sheet = Image.new("RGB", (len(files) * (WIDTH + GAP) - GAP, high), "white")
-    for place, picture in enumerate(pictures):
-        small = picture.resize((WIDTH, high), Image.Resampling.LANCZOS)
-        sheet.paste(small, (place * (WIDTH + GAP), 0))
+    widths = [WIDTH * picture.width // pictures[0].width for picture in pictures]
+    sheet = Image.new("RGB", (sum(widths) + GAP * (len(files) - 1), high), "white")
+    left = 0
+    for picture, width in zip(pictures, widths, strict=True):
+        sheet.paste(picture.resize((width, high), Image.Resampling.LANCZOS), (left, 0))
+        left += width + GAP
     sheet.save(Path(__file__).with_name(target), quality=88)
 
 

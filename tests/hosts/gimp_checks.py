@@ -474,7 +474,13 @@ def extended(base, precision, alpha):
     pixels = levels(top)
     border = [pixels[4 * x : 4 * x + 4] for x in range(8 * (WIDE + 20))]  # the rows above
     assert {one[3] for one in border} == {255}
-    assert len({tuple(one) for one in border}) > 3  # painted, not filled
+    across = WIDE + 20
+    added = {
+        tuple(pixels[4 * x : 4 * x + 4])
+        for x in range(across * (HIGH + 8))
+        if x < 8 * across or not 16 <= x % across < 16 + WIDE
+    }
+    assert len(added) > 20  # painted, not filled
     assert "extend" in image.get_metadata().serialize()
 
 

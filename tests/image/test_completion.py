@@ -52,7 +52,7 @@ def test_what_goes_beside_comes_from_the_same_height():
     before = np.clip(rows[..., None] + noise, 0, 1)
     hole = np.zeros((160, 200), bool)
     hole[:, 140:] = True
-    made = completed(before, hole, GREY, Job(), level=0.5)
+    made = completed(before, hole, GREY, Job(), horizon=0.5)
     assert np.abs(made.mean(2)[:, 140:].mean(1) - rows[:, 0]).max() < 0.1
     detail = np.diff(made, axis=1)[:, 150:].std() / np.diff(before, axis=1)[:, 150:].std()
     assert 0.7 < detail < 1.1  # as grainy as what is known

@@ -34,7 +34,7 @@ _BAND = 1 << 18  # patches that are worked on at a time
 
 
 def completed(
-    picture: Floats, hole: Floats, guess: Floats, job: Job, seed: int = 0, level: float = 0.0
+    picture: Floats, hole: Floats, guess: Floats, job: Job, seed: int = 0, horizon: float = 0.0
 ) -> Floats:
     """The picture with its hole laid of patches of what is known.
 
@@ -46,7 +46,7 @@ def completed(
             kept.
         job: told the share that is done.
         seed: 0 takes the best patches; another number also others that are nearly as good.
-        level: how much a patch should be from the height it goes to, as a horizon asks for:
+        horizon: how much a patch should be from the height it goes to, as a horizon asks for:
             the squared difference of colours that being off by the whole height is worth.
     """
     if not hole.any():
@@ -54,12 +54,12 @@ def completed(
     sizes = [(np.asarray(picture, np.float32), np.asarray(hole, bool))]
     while min(sizes[-1][1].shape) > _COARSEST:
         sizes.append(smaller(*sizes[-1], 2))
-    levels = [_Level(*size, level) for size in sizes[1:]][::-1]
+    levels = [_Level(*size, horizon) for size in sizes[1:]][::-1]
     found: _Level | None = None
     rng = np.random.default_rng(seed)
     done, total = 0.0, float(sum(4.0**-n for n in range(len(sizes))))
     for number in range(len(sizes) - 1, -1, -1):
-        now = levels.pop(0) if number else _Level(*sizes[0], level)
+        now = levels.pop(0) if number else _Level(*sizes[0], horizon)
         if not len(now.known):
             if found is None:
                 continue
@@ -87,10 +87,10 @@ class _Level:
         known: all patches without a pixel of the hole.
     """
 
-    def __init__(self, picture: Floats, hole: Floats, level: float) -> None:
+    def __init__(self, picture: Floats, hole: Floats, horizon: float) -> None:
         self.height, self.width = hole.shape
         self.row = self.width + 2 * RADIUS
-        self.level = level
+        self.horizon = horizon
         edges = ((RADIUS, RADIUS), (RADIUS, RADIUS))
         self.pixels = np.pad(picture, (*edges, (0, 0)), "edge").reshape(-1, 3).astype(np.float32)
         padded = np.pad(hole, edges)
@@ -104,7 +104,7 @@ class _Level:
         self.all = (across[:, None] * self.row + across).ravel()
         few = across[::2]
         self.few = (few[:, None] * self.row + few).ravel()
-        self.sure = _sureness(padded).ravel()
+        self.sure = _sureness(padded).ravel()[self.wanted]
         self.source: Indices = np.zeros(len(self.wanted), np.int64)
         self.shade = np.zeros((len(self.wanted), 3), np.float32)
 
@@ -122,7 +122,8 @@ class _Level:
         known = self.known
         if len(known) > _MOST_KNOWN:
             known = np.sort(rng.choice(known, _MOST_KNOWN, replace=False))
-        theirs = self.pixels[known[:, None] + self.all].reshape(len(known), -1)
+        theirs = self.pixels[known[:, None] + self.all].reshape(len(known), -1).T
+        squares = theirs**2
         for step in range(_ROUNDS):
             job.progress(step / _ROUNDS)
             apart = np.empty(len(self.wanted), np.float32)
@@ -130,20 +131,20 @@ class _Level:
                 at = self.wanted[part][:, None] + self.all
                 inside = self.inside[at].astype(np.float32)
                 ours = (self.pixels[at] * inside[..., None]).reshape(len(at), -1)
-                cost = np.repeat(inside, 3, 1) @ (theirs**2).T - 2 * ours @ theirs.T
+                cost = np.repeat(inside, 3, 1) @ squares - 2 * ours @ theirs
                 cost += (ours**2).sum(1)[:, None]
                 cost /= inside.sum(1)[:, None]
                 cost += self._off(self.wanted[part][:, None], known[None])
-                noisy = cost
+                noise: Floats | float = 0.0
                 if loose and step < _ROUNDS // 2:
-                    noisy = cost + loose * rng.random(cost.shape, np.float32)
-                best = noisy.argmin(1)
+                    noise = loose * rng.random(cost.shape, np.float32)
+                best = (cost + noise).argmin(1)
                 self.source[part] = known[best]
                 apart[part] = cost[np.arange(len(best)), best]
                 if step >= _ROUNDS - 2:  # the guess is forgotten by now
                     inside /= inside.sum(1)[:, None]
-                    theirs_now = self.pixels[self.source[part][:, None] + self.all]
-                    _, self.shade[part] = _compared(theirs_now, self.pixels[at], inside)
+                    chosen = self.pixels[self.source[part][:, None] + self.all]
+                    _, self.shade[part] = _compared(chosen, self.pixels[at], inside)
             self._vote(np.maximum(apart, 0), 1.0, job)
 
     def refine(self, coarse: _Level, rng: np.random.Generator, job: Job, last: bool) -> None:
@@ -202,10 +203,10 @@ class _Level:
 
     def _off(self, wanted: Indices, source: Indices) -> Floats:
         """The cost of coming from another height."""
-        if not self.level:
+        if not self.horizon:
             return np.zeros((), np.float32)
         apart = (wanted // self.row - source // self.row).astype(np.float32) / self.height
-        cost: Floats = np.float32(self.level) * apart**2
+        cost: Floats = np.float32(self.horizon) * apart**2
         return cost
 
     def _finer(self, coarse: _Level) -> tuple[Indices, Floats]:
@@ -234,7 +235,7 @@ class _Level:
         The lower `sharp`, the more only the likest counts.
         """
         middle = float(np.median(apart)) + 1e-6
-        trust = (np.exp(-apart / (2 * sharp * middle)) + 1e-6) * self.sure[self.wanted]
+        trust = (np.exp(-apart / (2 * sharp * middle)) + 1e-6) * self.sure
         band = max(1, _BAND // self.row) * self.row
         for start in range(RADIUS * self.row, len(self.hole) - RADIUS * self.row, band):
             job.check()

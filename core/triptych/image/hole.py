@@ -12,7 +12,7 @@ from triptych.image.pyramid import pooled
 Floats = NDArray[Any]  # float32
 
 _SMALL = 256  # longest side in px of the copy on which a hole is measured
-_COMPACT = 1 / 3  # of a hole's area, that the largest disc in it has
+_COMPACT = 1 / 3  # of a part's area, that a disc as wide as its reach has at least
 
 
 def reach(hole: Floats) -> float:
@@ -62,7 +62,8 @@ def compact(hole: Floats, least: float) -> Floats:
     if factor * _reach(small) <= least:
         return np.zeros_like(hole)
     parts = _parts(small)
-    for number in np.unique(parts[small]):
+    numbers, areas = np.unique(parts[small], return_counts=True)
+    for number in numbers[factor * areas > least]:  # a smaller one reaches no farther
         part = parts == number
         steps = _reach(part)
         if factor * steps > least and np.pi * steps**2 > _COMPACT * part.sum():

@@ -99,8 +99,8 @@ def extend(
     whole = np.pad(picture, ((top, bottom), (left, right), (0, 0)), constant_values=0.5)
     hole = np.ones(whole.shape[:2], bool)
     hole[top : top + height, left : left + width] = False
-    level = 0.0 if top or bottom else _HORIZON
-    made = _laid(whole, hole, network, engine, job, seed, level)
+    horizon = 0.0 if top or bottom else _HORIZON
+    made = _laid(whole, hole, network, engine, job, seed, horizon)
     job.progress(1.0, "done")
     return Result(made, [network.used])
 
@@ -112,7 +112,7 @@ def _laid(
     engine: Engine,
     job: Job,
     seed: int,
-    level: float = 0.0,
+    horizon: float = 0.0,
 ) -> Floats:
     """The picture with its hole laid of its own patches, after what the network guesses."""
     small, missing = smaller(picture, hole, -(-max(hole.shape) // _GUESSED))
@@ -120,7 +120,7 @@ def _laid(
         guess = fill(small, missing, network, engine, job.part(0, 0.1), _GUESSED)
     else:  # too narrow to be seen in the copy, or so wide that only a rim is known
         guess = small
-    return completed(picture, hole, guess, job.part(0.1, 1), seed, level)
+    return completed(picture, hole, guess, job.part(0.1, 1), seed, horizon)
 
 
 def fill(

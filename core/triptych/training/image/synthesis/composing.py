@@ -57,10 +57,7 @@ class ComposingRecipe(Recipe):
 
     def setup(self, device: torch.device) -> dict[str, nn.Module]:
         base = synthesis_export.base(self.settings.base)
-        encoder, self.decoder = nets.Encoder().eval(), nets.Decoder()
-        export.load(encoder, base, "encode")
-        export.load(self.decoder, base, "decode", "net.")
-        self.decoder.to(device).requires_grad_(False)
+        encoder, self.decoder = synthesis_export.codec(base, device)
         pictures = domains.load(data.data_root())
         crops = domains.small(pictures, self.settings.crops, self.loop.seed)
         self.codes = [_coded(encoder, group) for group in crops]
@@ -155,11 +152,11 @@ class ComposingRecipe(Recipe):
 @torch.no_grad()
 def _coded(encoder: nn.Module, pictures: np.ndarray) -> Tensor:
     """The codes of pictures N x H x W x 3 of bytes and of their mirror images."""
-    found = []
+    found, device = [], next(encoder.parameters()).device
     for group in (pictures, pictures[:, :, ::-1]):
         for start in range(0, len(group), 256):
             part = list(group[start : start + 256])
-            found.append(encoder(as_batch(part, torch.device("cpu"))))
+            found.append(encoder(as_batch(part, device)).cpu())
     return torch.cat(found)
 
 

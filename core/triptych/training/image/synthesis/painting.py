@@ -20,7 +20,7 @@ from triptych.training.image.perceptual import SqueezeNet, Taps
 from triptych.training.image.style import roughness
 from triptych.training.image.synthesis import domains, synthesis_export
 from triptych.training.image.synthesis.domains import DOMAINS
-from triptych.training.image.synthesis.nets import SCALE, SMALL, Decoder, Encoder, Painter
+from triptych.training.image.synthesis.nets import SCALE, SMALL, Painter
 from triptych.training.image.upscale import as_batch
 from triptych.training.loop import LoopSettings, Recipe, Run
 from triptych.training.muon import MuonAdam
@@ -70,11 +70,7 @@ class PaintingRecipe(Recipe):
 
     def setup(self, device: torch.device) -> dict[str, nn.Module]:
         base = synthesis_export.base(self.settings.base)
-        self.encoder, self.decoder = Encoder().eval(), Decoder()
-        export.load(self.encoder, base, "encode")
-        export.load(self.decoder, base, "decode", "net.")
-        for codec in (self.encoder, self.decoder):
-            codec.to(device).requires_grad_(False)
+        self.encoder, self.decoder = synthesis_export.codec(base, device)
         self.pictures = domains.load(data.data_root())
         self.held_out = domains.load(data.data_root(), held=True)
         self.judge: Taps = SqueezeNet()

@@ -112,6 +112,15 @@ def base(folder: str) -> bundle.Bundle:
     return bundle.open_bundle(Path(folder)) if folder else bundle.get_bundle(kind, kind)
 
 
+def codec(found: bundle.Bundle, device: torch.device) -> tuple[Encoder, Decoder]:
+    """The encoder and the decoder of a bundle, which learn no more."""
+    nets = Encoder().eval(), Decoder()
+    for net, graph, prefix in zip(nets, ("encode", "decode"), ("", "net."), strict=True):
+        export.load(net, found, graph, prefix)
+        net.to(device).requires_grad_(False)
+    return nets
+
+
 def add_generator(
     folder: Path,
     found: bundle.Bundle,
