@@ -3,7 +3,8 @@
 Free-form strokes, the same for every method; ours as the command does it by itself, which lays
 compact parts of a hole of patches and leaves the rest to the network. Peaks, structure and
 perceptual distance are of the whole picture with the fill in it. Beside OpenCV's two methods and
-scikit-image's biharmonic, which this script and `restore` need: `pip install opencv-python-headless scikit-image`.
+scikit-image's biharmonic, which this script and `restore` need:
+`pip install opencv-python-headless scikit-image`.
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ class _Level:
         self.row = self.width + 2 * RADIUS
         self.horizon = horizon
         edges = ((RADIUS, RADIUS), (RADIUS, RADIUS))
-        self.pixels = np.pad(picture, (*edges, (0, 0)), "edge").reshape(-1, 3).astype(np.float32)
+        self.pixels = np.pad(picture, (*edges, (0, 0)), "edge").reshape(-1, 3)
         padded = np.pad(hole, edges)
         self.hole = padded.ravel()
         inside = np.pad(np.ones_like(hole), edges)
@@ -109,9 +109,8 @@ class _Level:
         self.shade = np.zeros((len(self.wanted), 3), np.float32)
 
     def picture(self) -> Floats:
-        """As it is now, H x W x 3."""
-        whole = self.pixels.reshape(-1, self.row, 3)[RADIUS:-RADIUS, RADIUS:-RADIUS]
-        return np.ascontiguousarray(whole)
+        """As it is now, H x W x 3, not a copy."""
+        return self.pixels.reshape(-1, self.row, 3)[RADIUS:-RADIUS, RADIUS:-RADIUS]
 
     def begin(self, guess: Floats, rng: np.random.Generator, loose: float, job: Job) -> None:
         """Look for the patches of the guess among all, again and again."""

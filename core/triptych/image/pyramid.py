@@ -16,8 +16,8 @@ def smaller(picture: Floats, hole: Floats, factor: int) -> tuple[Floats, Floats]
         return picture, hole
     known = (~hole).astype(np.float32)
     share = pooled(known, factor)
-    seen = np.where(hole[..., None], np.float32(0), picture)  # whatever a hole holds
-    total = np.stack([pooled(seen[..., c], factor) for c in range(3)], 2)
+    planes = (np.where(hole, np.float32(0), picture[..., c]) for c in range(3))  # whatever it holds
+    total = np.stack([pooled(plane, factor) for plane in planes], 2)
     return total / np.maximum(share, 1e-6)[..., None], share < 0.5
 
 
