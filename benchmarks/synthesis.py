@@ -3,24 +3,22 @@
 The features are the means and deviations of our perceptual network's taps over a picture of 256 px;
 the Frechet distance is that of 24 principal components of them, for each domain. The composer was
 trained against another network's features (SqueezeNet's), but ours was distilled from that one. The
-DCGAN (Radford et al. 2016) makes 64 x 64 px from a latent and a domain with about as many weights
-as the composer, is trained in this script on the same crops with the same batch for as many minutes
-as the bundle's card says of the composer, and is enlarged by bicubic interpolation.
+DCGAN (dcgan.py) is trained with the same batch for as many minutes as the bundle's card says of the
+composer, and is enlarged by bicubic interpolation.
 """
 
 from __future__ import annotations
 
-import itertools
 import time
 from typing import Any
 
+import dcgan as peer
 import numpy as np
 import results
 import torch
 import torch.nn.functional as F
 from material import frechet
 from PIL import Image
-from torch import Tensor, nn
 
 from triptych import bundle
 from triptych.engine import Engine, Job
@@ -29,88 +27,12 @@ from triptych.training import data
 from triptych.training.image.perceptual_export import load_perceptual
 from triptych.training.image.synthesis import domains
 from triptych.training.image.synthesis.domains import DOMAINS
-from triptych.training.image.synthesis.nets import LATENT, SMALL
+from triptych.training.image.synthesis.nets import LATENT
 from triptych.training.image.upscale import as_batch
 
 LARGE = 256
 _COMPONENTS = 24
 _NEAR = 6  # samples of a domain whose nearest training crop is shown
-
-
-class Dcgan(nn.Module):
-    """Latents and domains to pictures N x 3 x 64 x 64 in -1..1."""
-
-    def __init__(self, count: int, width: int = 32) -> None:
-        super().__init__()
-        self.domain = nn.Embedding(count, LATENT)
-        sizes = (2 * LATENT, 8 * width, 4 * width, 2 * width, width)
-        layers: list[nn.Module] = []
-        for place, (a, b) in enumerate(itertools.pairwise(sizes)):
-            step = (1, 0) if place == 0 else (2, 1)
-            layers += [nn.ConvTranspose2d(a, b, 4, *step, bias=False), nn.BatchNorm2d(b), nn.ReLU()]
-        layers += [nn.ConvTranspose2d(width, 3, 4, 2, 1), nn.Tanh()]
-        self.layers = nn.Sequential(*layers)
-
-    def forward(self, latent: Tensor, domain: Tensor) -> Tensor:
-        """The pictures."""
-        made: Tensor = self.layers(torch.cat([latent, self.domain(domain)], 1)[..., None, None])
-        return made
-
-
-class Discriminator(nn.Module):
-    """Pictures and domains to logits N."""
-
-    def __init__(self, count: int, width: int = 32) -> None:
-        super().__init__()
-        sizes = (3, width, 2 * width, 4 * width, 8 * width)
-        layers: list[nn.Module] = []
-        for place, (a, b) in enumerate(itertools.pairwise(sizes)):
-            layers.append(nn.Conv2d(a, b, 4, 2, 1, bias=place == 0))
-            layers += [nn.BatchNorm2d(b)] if place else []
-            layers.append(nn.LeakyReLU(0.2))
-        self.layers = nn.Sequential(*layers, nn.Conv2d(8 * width, count, 4))
-
-    def forward(self, pictures: Tensor, domain: Tensor) -> Tensor:
-        """The logits."""
-        rows = torch.arange(len(domain))
-        made: Tensor = self.layers(pictures).flatten(1)[rows, domain]
-        return made
-
-
-def trained(minutes: float, batch: int, seed: int = 0) -> tuple[Dcgan, int]:
-    """A DCGAN with its authors' settings, trained for so many minutes; and its steps."""
-    torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    groups = domains.load(data.data_root())
-    crops = [
-        np.stack([domains.crop(group, domain, SMALL, rng) for _ in range(6000)])
-        for group, domain in zip(groups, DOMAINS, strict=True)
-    ]
-    nets = Dcgan(len(DOMAINS)), Discriminator(len(DOMAINS))
-    for net in nets:
-        for module in net.modules():
-            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-                nn.init.normal_(module.weight, 0, 0.02)
-    made, judge = nets
-    first, second = (torch.optim.Adam(net.parameters(), 2e-4, (0.5, 0.999)) for net in nets)
-    began = time.monotonic()
-    which = torch.arange(batch) % len(DOMAINS)
-    steps = 0
-    while time.monotonic() - began < 60 * minutes:
-        drawn = [crops[int(n)][int(rng.integers(6000))] for n in which]
-        real = 2 * as_batch(drawn, torch.device("cpu")) - 1
-        false = made(torch.randn(batch, LATENT), which)
-        second.zero_grad()
-        loss = (
-            F.softplus(-judge(real, which)).mean() + F.softplus(judge(false.detach(), which)).mean()
-        )
-        loss.backward()
-        second.step()
-        first.zero_grad()
-        F.softplus(-judge(false, which)).mean().backward()
-        first.step()
-        steps += 1
-    return made.eval(), steps
 
 
 @torch.no_grad()
@@ -146,7 +68,7 @@ def main() -> None:
     network = SynthesisModel("synthesize", engine, Job())
     run = shipped.card.recipe["generator"]
     minutes = given.minutes or float(run["minutes"])
-    other, steps = trained(minutes, int(run["loop"]["batch"]))
+    other, steps = peer.trained(minutes, int(run["loop"]["batch"]))
     judge = load_perceptual()
     known = domains.load(data.data_root())
     held = domains.load(data.data_root(), held=True)
