@@ -15,17 +15,23 @@ import os
 import re
 import types
 import typing
-from collections.abc import Iterator
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from triptych.errors import UserError, did_you_mean, one_line, warn_once
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray  # what only looks at cards starts without numpy
 
 SCHEMA = 1
 SHIPPED = "onnx_exports"  # the folder of the bundles that ship
 METADATA_KEY = "triptych"  # of the JSON in an ONNX file's metadata_props
 _CARD_LIMIT = 16 << 20  # bytes; far above any honest card
+_NO_ZIP = zipfile.BadZipFile, zlib.error
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _VERSION = re.compile(r"\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?")
 
@@ -120,6 +126,10 @@ class Bundle:
             _read_verified(path, self.card.files[relative])
             self._verified.add(relative)
         return path
+
+    def arrays(self, relative: str) -> Mapping[str, NDArray[Any]]:
+        """The arrays of an .npz file that the card lists, read-only and unpacked once a process."""
+        return _arrays(self.file(relative), self.card.files[relative])
 
     def verify(self) -> None:
         """Compare every graph and file with the card; UserError at the first that differs."""
@@ -394,6 +404,20 @@ def _read_verified(path: Path, sha256: str) -> bytes:
     if _sha256(data) != sha256:
         raise UserError(f"{path} is damaged or does not belong to its card: install it again.")
     return data
+
+
+@functools.lru_cache(maxsize=8)
+def _arrays(path: Path, sha256: str) -> Mapping[str, NDArray[Any]]:
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            found = {name: stored[name] for name in stored.files}
+    except (OSError, EOFError, ValueError, RuntimeError, AttributeError, *_NO_ZIP) as error:
+        raise UserError(f"{path} holds no arrays ({one_line(error)}): export it again.") from error
+    for values in found.values():
+        values.flags.writeable = False
+    return types.MappingProxyType(found)
 
 
 def _check_metadata(model: bytes, card: Card, graph: str, path: Path) -> None:

@@ -1,5 +1,6 @@
 import copy
 import hashlib
+import io
 import json
 import logging
 import os
@@ -303,6 +304,44 @@ def test_hashes_are_left_to_the_first_use(sound: Path) -> None:
         bundle.graph("add")
     with pytest.raises(UserError, match="damaged"):
         bundle.verify()
+
+
+def test_arrays_are_read_as_they_were_written_and_cannot_be_changed(sound: Path) -> None:
+    codes = np.arange(12, dtype=np.float16).reshape(3, 4)
+    np.savez_compressed(sound / "codes.npz", codes=codes)
+    write_card(sound, open_bundle(sound, verify=False).card)
+    stored = open_bundle(sound).arrays("codes.npz")["codes"]
+    assert stored.dtype == codes.dtype and np.array_equal(stored, codes)
+    with pytest.raises(ValueError, match="read-only"):
+        stored[0] = 0
+    np.savez_compressed(sound / "codes.npz", codes=codes + 1)  # exported anew
+    write_card(sound, open_bundle(sound, verify=False).card)
+    assert np.array_equal(open_bundle(sound).arrays("codes.npz")["codes"], codes + 1)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_a_damaged_array_file_is_refused_even_with_the_right_hash(
+    victim: Path, data: st.DataObject
+) -> None:
+    stream = io.BytesIO()
+    np.savez_compressed(stream, codes=np.arange(100.0))
+    whole = stream.getvalue()
+    place = data.draw(st.integers(0, len(whole) - 1))
+    cut = data.draw(st.booleans())
+    byte = data.draw(st.integers(0, 255))
+    spoilt = whole[:place] if cut else whole[:place] + bytes([byte]) + whole[place + 1 :]
+    (victim / "codes.npz").write_bytes(spoilt)
+    write_card(victim, open_bundle(victim, verify=False).card)
+    try:
+        stored = open_bundle(victim).arrays("codes.npz")
+    except UserError as error:
+        assert "codes.npz" in str(error) and "\n" not in str(error)
+    else:  # a byte of a date, say
+        assert all(np.array_equal(one, np.arange(100.0)) for one in stored.values())
+    finally:
+        (victim / "codes.npz").unlink()
+        write_card(victim, open_bundle(victim, verify=False).card)
 
 
 def mine(task: str | None = None) -> dict[str, Bundle]:

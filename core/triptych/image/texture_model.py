@@ -35,8 +35,7 @@ class TextureModel:
         self.any_kind = int(extra["kinds"])
         self.kinds = {one["name"]: int(one["kind"]) for one in extra["classes"]}
         self.substances = {one["name"]: Substance.of(one) for one in extra["classes"]}
-        with np.load(self.bundle.file(EXEMPLARS)) as stored:
-            self._stored = dict(stored)  # each unpacked once
+        self._stored = self.bundle.arrays(EXEMPLARS)
 
     def substance(self, name: str) -> Substance:
         """What the material of this name is like; UserError with the nearest name."""

@@ -71,8 +71,8 @@ class Model:
     def __init__(self, engine: Engine, job: Job) -> None:
         self.owner = bundle.get_bundle("phrases", "phrases")
         self.engine, self.job = engine, job
-        with np.load(self.owner.file("latents.npz"), allow_pickle=False) as stored:
-            self.tables = {key: stored[key].astype(np.float32) for key in stored}
+        stored = self.owner.arrays("latents.npz")
+        self.tables = {key: values.astype(np.float32) for key, values in stored.items()}
 
     def new(
         self, kind: str, condition: int, length: int, rng: np.random.Generator
