@@ -116,6 +116,29 @@ def test_tiles_agree_with_the_whole(height: int, width: int, scale: int, tile: i
     np.testing.assert_allclose(larger(picture, scale=scale, tile=tile), whole, atol=1e-5)
 
 
+@settings(deadline=None, max_examples=6)
+@given(st.integers(20, 90), st.integers(20, 90), st.sampled_from(SCALES), st.integers(0, 7))
+def test_the_average_is_the_same_however_the_picture_lies(
+    height: int, width: int, scale: int, attitude: int
+):
+    picture = scene(height, width)
+
+    def lying(values: Floats) -> Floats:
+        turned = np.rot90(values, attitude % 4)
+        return np.ascontiguousarray(turned[:, ::-1] if attitude > 3 else turned)
+
+    made = larger(picture, scale=scale, average=True)
+    other = larger(lying(picture), scale=scale, average=True, tile=64)
+    np.testing.assert_allclose(other, lying(made), atol=1e-5)
+    assert np.abs(made - larger(picture, scale=scale)).max() > 1e-3
+
+
+def test_a_model_that_draws_draws_once():
+    picture = scene(30, 40)
+    once = larger(picture, model="explore", seed=3)
+    assert np.array_equal(larger(picture, model="explore", seed=3, average=True), once)
+
+
 @scales
 def test_a_tile_reads_no_less_than_the_network_sees(scale: int):
     """The card's overlap is the receptive field: a farther pixel changes nothing, the last does."""
