@@ -71,11 +71,11 @@ class Discriminator(nn.Module):
 def trained(minutes: float, batch: int, seed: int = 0) -> tuple[Dcgan, int]:
     """A DCGAN trained for so many minutes in all, what is kept included; and its steps."""
     torch.manual_seed(seed)
-    nets = nn.ModuleList([Dcgan(len(DOMAINS)), Discriminator(len(DOMAINS))])
+    made, judge = Dcgan(len(DOMAINS)), Discriminator(len(DOMAINS))
+    nets = nn.ModuleList([made, judge])
     for module in nets.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.normal_(module.weight, 0, 0.02)
-    made, judge = nets
     first, second = (torch.optim.Adam(net.parameters(), 2e-4, (0.5, 0.999)) for net in nets)
     steps, seconds = 0, 0.0
     if KEPT.is_file():

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from triptych.engine import Engine, Job
 from triptych.errors import Cancelled, UserError
-from triptych.image.hole import compact, grown, reach
+from triptych.image.hole import compact, grown, narrow, reach
 from triptych.image.inpaint import EXTEND, INPAINT
+from triptych.image.pyramid import softer
 from triptych.training.image.inpaint import InpaintRecipe, InpaintSettings
 from triptych.training.image.inpaint_net import InpaintNet
 from triptych.training.loop import Run
@@ -169,6 +170,46 @@ def test_what_is_compact_is_told_from_strokes(side: int):
     assert found[blob].mean() > 0.98 and not found[~blob].any()
     assert not compact(blob | stroke, 0.3 * side).any()
     assert not compact(np.zeros((side, side), bool), 0).any()
+
+
+def test_what_is_narrow_is_told_from_what_is_wide():
+    hole = np.zeros((80, 90), bool)
+    hole[10:16] = True  # six px wide, from side to side
+    hole[30:37, 20:27] = True  # a square has room in it
+    hole[50:75, 40] = True
+    found = narrow(hole, 3)
+    assert found[10:16].all() and found[50:75, 40].all()
+    assert not found[30:37, 20:27].any() and not found[~hole].any()
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.floats(1, 3), st.integers(0, 99))
+@settings(max_examples=30, deadline=None)
+def test_the_mean_beside_a_hole_knows_nothing_of_what_is_in_it(
+    height: int, width: int, deviation: float, seed: int
+):
+    rng = np.random.default_rng(seed)
+    before, hole = picture(height, width), rng.random((height, width)) < 0.5
+    flat = np.full_like(before, 0.3)
+    made, other = (
+        softer(np.where(hole[..., None], value, flat), hole, deviation) for value in (0.9, np.nan)
+    )
+    near = ~np.isnan(other)
+    assert near[~hole].all()  # each known pixel is near itself
+    np.testing.assert_allclose(made[near], 0.3, atol=1e-4)
+    lowest, highest = before[~hole].min(initial=1), before[~hole].max(initial=-1)
+    made = softer(before, hole, deviation)[near]
+    assert (made >= lowest - 0.1).all() and (made <= highest + 0.1).all()
+
+
+def test_a_hairline_is_filled_by_what_is_beside_it():
+    """Half of it at least, whatever the network says."""
+    before = np.repeat(np.linspace(0.2, 0.6, 120, dtype=np.float32)[:, None, None], 3, 2)
+    before = before.repeat(90, 1)
+    mask = np.zeros((120, 90), np.float32)
+    mask[:, 40:43] = 1
+    made = INPAINT.run(before, mask=mask, model="wild", engine=ENGINE).made
+    wild = np.where(before > 0.5, before, 1 - before)  # as far as the network can be
+    assert (np.abs(made - before) <= wild / 2 + 0.02).all()
 
 
 def test_a_mask_grows():

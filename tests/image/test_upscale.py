@@ -24,7 +24,8 @@ from triptych.engine import Engine, Event, Job
 from triptych.errors import Cancelled, UserError
 from triptych.image.picture import Picture, load, save
 from triptych.image.resample import enlarge, shrink
-from triptych.image.upscale import SCALES, TASK, models
+from triptych.image.upscale import SCALES, TASK
+from triptych.models import models
 from triptych.task import all_tasks, get_task
 from triptych.training.image.explore_export import export_explore
 from triptych.training.image.explore_net import ExploreNet
@@ -265,8 +266,8 @@ def test_exif_tells_the_new_size(tmp_path: Path):
 
 
 def test_the_models_are_choices():
-    assert {choice.value for choice in models()} == {"upscale", "plain", "explore"}
-    assert models()[0].value == "upscale"
+    assert {choice.value for choice in models("upscale")} == {"upscale", "plain", "explore"}
+    assert models("upscale")[0].value == "upscale"
     picture = scene(20, 20)
     assert np.abs(larger(picture) - larger(picture, model="plain")).mean() > 0.005
     used = TASK.run(picture, None, engine(), model="plain").used

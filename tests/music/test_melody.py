@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from triptych.client import Worker, WorkerError
 from triptych.engine import Engine, Job
 from triptych.errors import Cancelled, UserError
+from triptych.models import models
 from triptych.music import events, melody, midi
 from triptych.music.melody import CONTINUE, MELODY
 from triptych.music.score import Score, Track, notes
@@ -226,7 +227,7 @@ def test_own_music_is_learned_and_asked_for_by_name(user: Path, tmp_path: Path) 
     recipe.loop.accelerator = "cpu"
     run = fit(recipe, Run(tmp_path / "run"))
     recipe.export(averaged(recipe, run), run, user / "bundles" / "mine")
-    assert "mine" in {choice.value for choice in melody.model_choices()}
+    assert "mine" in {choice.value for choice in models("score")}
 
     def triads(model: str) -> float:
         score = MELODY.run(engine=ENGINE, model=model, bars=8, lock=False, seed=1).made

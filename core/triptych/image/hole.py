@@ -53,6 +53,13 @@ def grown(mask: Floats, by: int) -> Floats:
     return np.asarray(made, np.float32) / 255
 
 
+def narrow(hole: Floats, most: int) -> Floats:
+    """The parts of a hole (H x W booleans) in which no square of 2 * most + 1 px has room."""
+    inner = 1 - grown(1 - hole.astype(np.float32), most)
+    made: Floats = hole & (grown(inner, most) < 0.5)
+    return made
+
+
 def compact(hole: Floats, least: float) -> Floats:
     """The parts of a hole (H x W booleans) that reach farther than `least` px and are about as long
     as wide, as what is to be removed is, and strokes and scratches are not."""

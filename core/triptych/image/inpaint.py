@@ -18,15 +18,18 @@ from triptych import bundle
 from triptych.engine import Engine, Job
 from triptych.errors import UserError
 from triptych.image.completion import completed
-from triptych.image.hole import compact, grown, reach
+from triptych.image.hole import compact, grown, narrow, reach
 from triptych.image.overlay import mask_weights, to_network
-from triptych.image.pyramid import pooled, smaller
+from triptych.image.pyramid import pooled, smaller, softer
 from triptych.image.resample import resized
 from triptych.image.tiles import tile_map
+from triptych.models import model_parameter
 from triptych.task import Choice, Parameter, Result, Task
 
 Floats = NDArray[Any]  # float32
 
+_NARROW = 3  # px from its middle to its edge that a stroke has at most
+_BESIDE = 1.2  # px: the deviation within which the mean beside a stroke is taken
 _REACH = 40  # px from its edge to its middle that a hole may have at most, at each size
 _CONTEXT = 256  # px around the hole that are looked at
 _MOST = 8192  # px that a side is extended by at most
@@ -142,7 +145,7 @@ def fill(
             guessed = missing
         given = np.where(missing[..., None], guess, known)
         share = job.part((levels - level) / (levels + 1), (levels - level + 1) / (levels + 1))
-        guess = _run(given, missing, guessed, network, engine, share, tile)
+        guess = _run(given, missing, guessed, network, engine, share, tile, level == 0)
     assert guess is not None
     return np.where(hole[..., None], guess, picture)
 
@@ -155,6 +158,7 @@ def _run(
     engine: Engine,
     job: Job,
     tile: int,
+    finest: bool,
 ) -> Floats:
     graph = network.graph("fill")
 
@@ -165,11 +169,20 @@ def _run(
         inputs = {"picture": values[:, :3], "hole": values[:, 3:4], "guessed": values[:, 4:]}
         inputs = {name: np.ascontiguousarray(value) for name, value in inputs.items()}
         made: Floats = engine.run(graph, inputs, job)["filled"][0].transpose(1, 2, 0)
-        return np.where(masks[..., :1] > 0, np.clip(made, 0, 1), piece)
+        made = np.where(masks[..., :1] > 0, np.clip(made, 0, 1), piece)
+        return _steadied(made, masks[..., 0] > 0) if finest else made
 
     masks = np.stack([hole, guessed], 2).astype(np.float32)
     overlap, multiple = int(network.card.extra["overlap"]), int(network.card.extra["multiple"])
     return tile_map(given, filled, tile, overlap, job, multiple, border=multiple, beside=[masks])
+
+
+def _steadied(picture: Floats, hole: Floats) -> Floats:
+    """The picture with half of what fills the hole's narrow strokes the mean of what is beside."""
+    thin = narrow(hole, _NARROW)
+    if not thin.any():
+        return picture
+    return np.where(thin[..., None], (picture + softer(picture, hole, _BESIDE)) / 2, picture)
 
 
 def _around(hole: Floats) -> tuple[slice, slice]:
@@ -189,21 +202,7 @@ def _plain(picture: Floats, factor: int) -> Floats:
     return resized(small, picture.shape[:2], "BILINEAR")
 
 
-def _models() -> list[Choice]:
-    """The models as choices, the one that ships first."""
-    return [Choice(b.listed, b.card.title, b.card.notes) for b in bundle.find_bundles("inpaint")]
-
-
-_MODEL = Parameter(
-    "model",
-    "Model",
-    "choice",
-    "inpaint",
-    "The network that does it.",
-    choices=_models,
-    noun="model",
-    advanced=True,
-)
+_MODEL = model_parameter("inpaint")
 _SEED = Parameter("seed", "Seed", "seed", 0, "Another seed takes other parts of the picture.")
 _TILE = Parameter(
     "tile",

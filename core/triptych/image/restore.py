@@ -16,6 +16,7 @@ from triptych.image.inpaint import fill
 from triptych.image.overlay import mask_weights, to_network
 from triptych.image.resample import resized
 from triptych.image.tiles import tile_map
+from triptych.models import model_parameter
 from triptych.task import Choice, Parameter, Result, Task
 
 Floats = NDArray[Any]  # float32
@@ -154,16 +155,6 @@ def _cleaned(
     return tile_map(picture, clean, tile, overlap, job, multiple)
 
 
-def models() -> list[Choice]:
-    """The models as choices, the one that ships first."""
-    return [Choice(b.listed, b.card.title, b.card.notes) for b in bundle.find_bundles("restore")]
-
-
-def fill_models() -> list[Choice]:
-    """The models that fill what is damaged."""
-    return [Choice(b.listed, b.card.title, b.card.notes) for b in bundle.find_bundles("inpaint")]
-
-
 def _amount(name: str, label: str, default: float, help: str) -> Parameter:
     return Parameter(name, label, "float", default, help, minimum=0.0, maximum=1.0, step=0.05)
 
@@ -210,25 +201,12 @@ TASK = Task(
             unit="px",
             advanced=True,
         ),
-        Parameter(
-            "model",
-            "Model",
-            "choice",
-            "restore",
-            "The networks that find damage and clean.",
-            choices=models,
-            noun="model",
-            advanced=True,
-        ),
-        Parameter(
-            "fill_model",
-            "Filling model",
-            "choice",
+        model_parameter("restore", help="The networks that find damage and clean."),
+        model_parameter(
             "inpaint",
-            "The network that fills what is damaged.",
-            choices=fill_models,
-            noun="model",
-            advanced=True,
+            name="fill_model",
+            label="Filling model",
+            help="The network that fills what is damaged.",
         ),
         Parameter(
             "tile",

@@ -19,11 +19,11 @@ from triptych.errors import UserError, did_you_mean
 from triptych.image.overlay import load_pixels, to_network
 from triptych.image.resample import resized
 from triptych.image.upscale import TASK as UPSCALE
+from triptych.models import model_parameter
 from triptych.task import Choice, Parameter, Result, Task
 
 Floats = NDArray[Any]  # float32
 
-MODEL = "synthesize"  # the model that ships
 ENLARGER = "upscale-crisp"  # what makes pictures larger than they are painted
 SIZES = (256, 512, 1024)
 COLUMNS, ROWS = 4, 3  # of a sheet
@@ -162,12 +162,6 @@ def domains() -> list[Choice]:
     return list(found.values())
 
 
-def models() -> list[Choice]:
-    """The models as choices, the one that ships first."""
-    found = bundle.find_bundles("synthesize")
-    return [Choice(b.listed, b.card.title, b.card.notes) for b in found if "paint" in b.card.graphs]
-
-
 _COMMON = (
     Parameter(
         "domain",
@@ -228,16 +222,7 @@ _COMMON = (
         advanced=True,
     ),
 )
-_MODEL = Parameter(
-    "model",
-    "Model",
-    "choice",
-    MODEL,
-    "The network that makes it.",
-    choices=models,
-    noun="model",
-    advanced=True,
-)
+_MODEL = model_parameter("synthesize", graph="paint")
 
 SYNTHESIZE = Task(
     name="synthesize",

@@ -17,14 +17,14 @@ from triptych.engine import Engine, Job
 from triptych.image.material import Substance, material
 from triptych.image.overlay import load_pixels, to_network
 from triptych.image.resample import resized
-from triptych.image.texture_model import TextureModel, materials, models
+from triptych.image.texture_model import TextureModel, materials
 from triptych.image.tileable import tileable
 from triptych.image.torus import padded
+from triptych.models import model_parameter
 from triptych.task import Choice, Parameter, Result, Task
 
 Floats = NDArray[Any]  # float32
 
-MODEL = "material"  # the model that ships
 SIZES = (128, 256, 512, 1024)
 
 
@@ -144,16 +144,7 @@ _INVENT = Parameter(
     "Make a new material in the manner of a picture, instead of one of the picture's own pixels.",
 )
 _SEED = Parameter("seed", "Seed", "seed", 0, "Another seed makes another one.")
-_MODEL = Parameter(
-    "model",
-    "Model",
-    "choice",
-    MODEL,
-    "The network that makes it.",
-    choices=models,
-    noun="model",
-    advanced=True,
-)
+_MODEL = model_parameter("material")
 
 
 def _size(help: str) -> Parameter:

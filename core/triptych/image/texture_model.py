@@ -131,8 +131,3 @@ def materials() -> list[Choice]:
         for one in model.card.extra["classes"]
     }
     return list(found.values())
-
-
-def models() -> list[Choice]:
-    """The models as choices, the one that ships first."""
-    return [Choice(b.listed, b.card.title, b.card.notes) for b in bundle.find_bundles("material")]

@@ -16,13 +16,13 @@ from triptych import bundle
 from triptych.engine import Engine, Job
 from triptych.image.overlay import to_network
 from triptych.image.tiles import tile_map
-from triptych.task import Choice, Parameter, Result, Task
+from triptych.models import model_parameter
+from triptych.task import Parameter, Result, Task
 
 Floats = NDArray[Any]  # float32
 Halves = NDArray[np.float16]
 
 SCALES = (2, 3, 4)
-MODEL = "upscale"  # the model that ships
 _STRIP = 512  # rows that are looked at a time
 
 
@@ -95,14 +95,6 @@ def _strips(picture: Floats) -> list[slice]:
     return [slice(top, top + _STRIP) for top in range(0, len(picture), _STRIP)]
 
 
-def models() -> list[Choice]:
-    """The models as choices, the one that ships first."""
-    return [
-        Choice(found.listed, found.card.title, found.card.notes)
-        for found in bundle.find_bundles("upscale")
-    ]
-
-
 TASK = Task(
     name="upscale",
     label="Upscale",
@@ -122,15 +114,7 @@ TASK = Task(
             step=1,
             unit="times",
         ),
-        Parameter(
-            "model",
-            "Model",
-            "choice",
-            MODEL,
-            "The network that does it.",
-            choices=models,
-            noun="model",
-        ),
+        model_parameter("upscale", help="The network that does it.", advanced=False),
         Parameter(
             "average",
             "Average",

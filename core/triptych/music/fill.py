@@ -13,6 +13,7 @@ import numpy as np
 from triptych import bundle
 from triptych.engine import Engine, Job
 from triptych.errors import UserError
+from triptych.models import model_parameter
 from triptych.music import events
 from triptych.music.event_model import Sampling, generate, thinned
 from triptych.music.events import COLLECTIONS, DRUMS, EVENT, TICKS, Bars
@@ -292,21 +293,7 @@ def _voices(score: Score, place: int) -> int:
     return int(max(most, default=1))
 
 
-def infill_models() -> list[Choice]:
-    """The infilling models: the one that ships and the user's own."""
-    return [Choice(b.listed, b.card.title) for b in bundle.find_bundles("infill") if not b.error]
-
-
-_MODEL = Parameter(
-    "model",
-    "Model",
-    "choice",
-    "infill",
-    "The model: the one that ships, or one of your own.",
-    choices=infill_models,
-    noun="model",
-    advanced=True,
-)
+_MODEL = model_parameter("infill")
 _KEY = Parameter("key", "Key", "text", "", "Such as C or F#m; empty: the piece's own.", maximum=40)
 _TRACK = Parameter(
     "track",

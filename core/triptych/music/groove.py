@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from triptych import bundle
 from triptych.engine import Engine, Job
 from triptych.errors import UserError
+from triptych.models import model_parameter
 from triptych.music import kit
 from triptych.music.groove_model import GrooveModel, style_index
 from triptych.music.kit import PIECES, PITCHES, STEPS, STYLES, Floats, Grid, Known
 from triptych.music.score import NOTE, Score, Track
 from triptych.task import Choice, Parameter, Result, Task
 
-_DEFAULT = "groove"
 _LOWEST, _HIGHEST = 35, 59  # MIDI pitches of a drum kit, without what hands play
 _GAP = 1 / 96  # quarter notes that stay between two notes of one pitch
 _MOST_STEPS = 200_000  # of sixteenths: about 7 hours at 120 a minute
@@ -256,11 +256,6 @@ def _notes(grid: Grid) -> np.ndarray:
     return made
 
 
-def model_choices() -> list[Choice]:
-    """The groove models: the one that ships and the user's own."""
-    return [Choice(b.listed, b.card.title) for b in bundle.find_bundles("groove")]
-
-
 _GROUPS = {
     "kick": PIECES[:1],
     "snare": PIECES[1:2],
@@ -280,16 +275,7 @@ _SHARED = (
         noun="style",
     ),
     Parameter("seed", "Seed", "seed", 0, "Another seed plays it otherwise."),
-    Parameter(
-        "model",
-        "Model",
-        "choice",
-        _DEFAULT,
-        "The model: the one that ships, or one of your own.",
-        choices=model_choices,
-        noun="model",
-        advanced=True,
-    ),
+    model_parameter("groove"),
 )
 
 _CREATIVITY = Parameter(

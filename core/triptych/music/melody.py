@@ -11,6 +11,7 @@ import numpy as np
 from triptych import bundle
 from triptych.engine import Engine, Job
 from triptych.errors import UserError
+from triptych.models import model_parameter
 from triptych.music import events
 from triptych.music.constraints import Constraints
 from triptych.music.event_model import EventModel, Sampling, generate, thinned
@@ -20,7 +21,6 @@ from triptych.music.theory import Key, parse_chords, parse_key
 from triptych.task import Choice, Parameter, Result, Task
 
 _HEARD = 400  # events before the place to continue that the model is told
-_DEFAULT = "score"
 
 
 def melody(given: None, job: Job, engine: Engine, **values: Any) -> Result:
@@ -245,11 +245,6 @@ def _voices_of(track: Track) -> int:
     return max(sounding)
 
 
-def model_choices() -> list[Choice]:
-    """The score models: the one that ships and the user's own."""
-    return [Choice(b.listed, b.card.title) for b in bundle.find_bundles("score") if not b.error]
-
-
 def _collections() -> Sequence[Choice]:
     return [Choice(name, name.capitalize()) for name in COLLECTIONS]
 
@@ -319,16 +314,7 @@ SHARED = (
         maximum=1.0,
         advanced=True,
     ),
-    Parameter(
-        "model",
-        "Model",
-        "choice",
-        _DEFAULT,
-        "The model: the one that ships, or one of your own.",
-        choices=model_choices,
-        noun="model",
-        advanced=True,
-    ),
+    model_parameter("score"),
 )
 
 MELODY = Task(

@@ -284,8 +284,3 @@ def categories() -> list[Choice]:
         for one in categories_of(model)
     }
     return list(found.values())
-
-
-def models() -> list[Choice]:
-    """The models as choices, the one that ships first."""
-    return [Choice(b.listed, b.card.title, b.card.notes) for b in bundle.find_bundles("shape")]

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from triptych.engine import Engine, Job
 from triptych.errors import UserError
+from triptych.models import model_parameter
 from triptych.shape import mesh as meshes
 from triptych.shape.decimate import decimated
 from triptych.shape.mesh import Mesh
-from triptych.shape.model import DIRECTIONS, ShapeModel, categories, completed, models
+from triptych.shape.model import DIRECTIONS, ShapeModel, categories, completed
 from triptych.shape.surface import extract
 from triptych.shape.uv import box_projection
 from triptych.task import Parameter, Result, Task
@@ -267,16 +268,7 @@ _SURFACE = (
         step=100,
         optional=True,
     ),
-    Parameter(
-        "model",
-        "Model",
-        "choice",
-        "shape",
-        "The network that does it.",
-        choices=models,
-        noun="model",
-        advanced=True,
-    ),
+    model_parameter("shape"),
 )
 _DIRECTIONS = tuple(
     Parameter(one.name, one.label, "float", 0.0, one.help, minimum=-3.0, maximum=3.0, step=0.1)
