@@ -21,8 +21,8 @@ from material import frechet
 from PIL import Image
 
 from triptych import bundle
-from triptych.engine import Engine, Job
-from triptych.image.synthesis import SYNTHESIZE, SynthesisModel
+from triptych.engine import Engine
+from triptych.image.synthesis import SYNTHESIZE
 from triptych.training import data
 from triptych.training.image.perceptual_export import load_perceptual
 from triptych.training.image.synthesis import domains
@@ -65,7 +65,6 @@ def main() -> None:
     engine = Engine(["cpu"], given.threads)
     speed = seconds(engine)
     shipped = bundle.get_bundle("synthesize", "synthesize")
-    network = SynthesisModel("synthesize", engine, Job())
     run = shipped.card.recipe["generator"]
     minutes = given.minutes or float(run["minutes"])
     other, steps = peer.trained(minutes, int(run["loop"]["batch"]))
@@ -83,10 +82,9 @@ def main() -> None:
             return np.stack(drawn)
 
         def ours(domain: Any = domain) -> np.ndarray:
-            made = [
-                network.painted(network.styles(domain.name, seed, 1.0), domain.name, seed)
-                for seed in range(given.samples)
-            ]
+            wish = {"domain": domain.name, "truncation": 1.0, "size": str(LARGE)}
+            seeds = range(given.samples)
+            made = [SYNTHESIZE.run(None, engine=engine, seed=seed, **wish).made for seed in seeds]
             return (np.stack(made) * 255 + 0.5).astype(np.uint8)
 
         def dcgan(number: int = number) -> np.ndarray:

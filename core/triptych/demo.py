@@ -26,6 +26,7 @@ from triptych.files import write_whole
 
 PHOTOGRAPH = Path(__file__).parent / "data" / "bay.jpg"
 BEAT = Path(__file__).parent / "data" / "beat.mid"
+_SEEDS = (("landscape", 11, "A landscape"), ("coast", 10, "A coast"), ("abstract", 3, "Abstract"))
 _MORE = 256  # px that the photograph is extended by on the left and on the right
 _PART = (540, 120, 1020, 480)  # of the photograph: left, top, right, bottom
 # A scribble over it, as shares of its width and height.
@@ -74,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         shutil.copyfile(PHOTOGRAPH, folder / "photograph.jpg")
         sections = [*style_sections(folder), dream_section(folder)]
         sections += [fill_section(folder), extend_section(folder), restore_section(folder)]
-        sections += [larger_section(folder)]
+        sections += [larger_section(folder), synthesis_section(folder)]
         sections += [material_section(folder), shape_section(folder)]
         sections += [tune_section(folder), drum_section(folder)]
         taken = time.perf_counter() - begun
@@ -240,6 +241,18 @@ def larger_section(folder: Path) -> Section:
         Figure("larger.png", "By “triptych upscale”", "", command, beside="small.png"),
         Figure("part.png", "As it was", "What the small picture was made from."),
     ]
+    return made
+
+
+def synthesis_section(folder: Path) -> Section:
+    """Runs `synthesize` into `folder`: seeds of three domains."""
+    made = Section("From nothing", "New pictures of a domain and a seed.")
+    for domain, seed, title in _SEEDS:
+        options = ["--domain", domain, "--seed", str(seed)]
+        target = f"{domain}.png"
+        _run("synthesize", None, folder / target, *options)
+        command = shlex.join(["triptych", "synthesize", "-o", target, *options])
+        made.figures.append(Figure(target, title, "", command))
     return made
 
 

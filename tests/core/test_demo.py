@@ -32,6 +32,7 @@ def test_the_page_shows_what_was_made(small: Path, capsys: pytest.CaptureFixture
     assert {name for name in shown if "/" not in name} == files - {"index.html"} - scores - solids
     assert all((out / name).is_file() for name in shown)
     assert shown >= {"photograph.jpg", "style-vangogh-starry-night.jpg", "styles.png"}
+    assert shown >= {"coast.png", "landscape.png", "abstract.png"}
     assert shown >= {"dream.jpg", "small.png", "larger.png"}
     assert shown >= {"scribbled.png", "filled.jpg", "mask.png"}
     assert shown >= {"extended.jpg", "aged.png", "restored.png"}

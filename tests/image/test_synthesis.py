@@ -1,4 +1,4 @@
-"""Synthesis by networks that have learned nothing: seeds, sizes, sheets, strips, variations."""
+"""Synthesis by the model that ships: seeds, sizes, sheets, strips, variations."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,45 +16,12 @@ from triptych.errors import Cancelled, UserError
 from triptych.image.picture import Picture, load, save
 from triptych.image.synthesis import COLUMNS, FILL, ROWS, STEPS, SYNTHESIZE
 from triptych.provenance import read
-from triptych.training.image.synthesis import synthesis_export
-from triptych.training.image.synthesis.domains import DOMAINS
-from triptych.training.image.synthesis.nets import (
-    Decoder,
-    Encoder,
-    Generator,
-    Inverter,
-    Mapping,
-    Painter,
-)
 
 ENGINE = Engine(["cpu"], threads=1)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def user(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    folder = tmp_path_factory.mktemp("user")
-    torch.manual_seed(0)
-    count = len(DOMAINS)
-    parts = folder / "codec", folder / "generator", folder / "bundles" / "wild"
-    encoder = Encoder()
-    encoder(torch.rand(8, 3, 64, 64))  # it has seen something
-    decoder = Decoder()
-    torch.nn.init.normal_(decoder.colour.weight, std=3.0)
-    synthesis_export.write_codec(
-        parts[0], "wild", encoder.eval(), decoder, data=[], recipe={"name": "none"}
-    )
-    nets = Mapping(count), Generator(), Inverter()
-    synthesis_export.add_generator(parts[1], synthesis_export.base(str(parts[0])), *nets, {})
-    painter = Painter(count, 16, 2)
-    torch.nn.init.normal_(painter.last.weight, std=0.03)
-    synthesis_export.add_painter(parts[2], synthesis_export.base(str(parts[1])), painter, {})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TRIPTYCH_USER_DATA", str(folder))
-        yield folder
-
-
 def made(job: Job | None = None, **values: Any) -> np.ndarray:
-    asked = {"model": "wild", "size": "256", **values}
+    asked = {"size": "256", **values}
     picture = SYNTHESIZE.run(None, job, ENGINE, **asked).made
     assert isinstance(picture, np.ndarray)
     return picture
@@ -75,8 +41,23 @@ def test_a_seed_makes_the_same_again_and_another_another():
 
 
 def test_domains_differ():
-    one, other = (made(domain=domain.name) for domain in DOMAINS[:2])
-    assert np.abs(one - other).mean() > 0.01
+    one, other = (made(domain=name) for name in ("landscape", "coast"))
+    assert np.abs(one - other).mean() > 0.05
+
+
+def test_a_manner_is_another_painting_of_the_same_picture():
+    drawn = np.random.default_rng(0).random((80, 80, 3), np.float32)
+    own, style, picture = (made(seed=1, manner=m) for m in ("auto", "monet", drawn))
+    for one, other in ((own, style), (own, picture), (style, picture)):
+        assert np.abs(one - other).mean() > 0.01
+    assert np.array_equal(own, made(seed=1, manner="vangogh-wheatfield-cypresses"))
+    unlike = composition(made(seed=7))
+    assert (
+        np.abs(composition(own) - composition(style)).mean()
+        < np.abs(composition(own) - unlike).mean()
+    )
+    with pytest.raises(UserError, match="did you mean 'monet'"):
+        made(manner="monett")
 
 
 def test_fully_truncated_all_seeds_have_one_composition():
@@ -127,7 +108,7 @@ def test_a_picture_is_varied_by_as_much_as_is_asked():
 @given(height=st.integers(1, 300), width=st.integers(1, 300), seed=st.integers(0, 2**31 - 1))
 def test_a_picture_of_any_size_is_covered(height: int, width: int, seed: int):
     before = np.zeros((height, width, 3), np.float32)
-    covered = FILL.run(before, None, ENGINE, model="wild", seed=seed).made
+    covered = FILL.run(before, None, ENGINE, seed=seed).made
     assert isinstance(covered, np.ndarray) and covered.shape == before.shape
     assert np.isfinite(covered).all() and covered.min() >= 0 and covered.max() <= 1
     assert before.max() == 0
@@ -143,14 +124,14 @@ def test_cancelling():
 def test_it_is_a_command_whose_file_says_how_it_was_made(tmp_path: Path):
     target = tmp_path / "coast.png"
     words = ["synthesize", "-o", str(target), "--domain", "coast", "--seed", "12"]
-    assert cli.main([*words, "--model", "wild", "--size", "512"]) == 0
+    assert cli.main([*words, "--size", "512"]) == 0
     assert load(target).pixels.shape == (512, 512, 3)
     record = read(target)
     assert record is not None and record.seed == 12
-    assert [one["name"] for one in record.bundles] == ["wild", "upscale-crisp"]
+    assert [one["name"] for one in record.bundles] == ["synthesize", "style", "upscale-crisp"]
     save(Picture(np.zeros((40, 60, 3), np.float32)), tmp_path / "in.png")
     words = ["synthesize", "-o", str(tmp_path / "near.png"), "--like", str(tmp_path / "in.png")]
-    assert cli.main([*words, "--model", "wild", "--size", "256"]) == 0
+    assert cli.main([*words, "--size", "256"]) == 0
 
 
 def test_a_domain_that_is_not_there():

@@ -1,4 +1,4 @@
-"""The recipes `synthesize` and `synthesize-paint` on pictures made here."""
+"""The recipes `synthesize-codec` and `synthesize` on pictures made here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from triptych import bundle
 from triptych.training import commands, loop
 from triptych.training.image.dead_leaves import dead_leaves
 from triptych.training.image.perceptual import PerceptualNet
-from triptych.training.image.synthesis import codec, domains, nets, painting
+from triptych.training.image.synthesis import codec, domains, nets
 from triptych.training.loop import Run
 
 
@@ -29,8 +29,7 @@ def data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     groups = [[leaves(i), leaves(i + 10)] for i in range(len(domains.DOMAINS))]
     monkeypatch.setattr(domains, "load", lambda root, held=False: groups)
     monkeypatch.setattr(domains, "sources", lambda root: [])
-    for module in (codec, painting):
-        monkeypatch.setattr(module, "SqueezeNet", PerceptualNet)
+    monkeypatch.setattr(codec, "SqueezeNet", PerceptualNet)
     monkeypatch.setenv("TRIPTYCH_DATA", str(tmp_path))
 
 
@@ -59,18 +58,17 @@ def test_all_learn_resume_and_export(tmp_path: Path):
     added = {
         "synthesize-codec": {"encode", "decode"},
         "synthesize": {"map", "generate", "invert"},
-        "synthesize-paint": {"paint"},
     }
     for name, more in added.items():
         chosen: dict[str, Any] = {} if made is None else {"base": str(made)}
-        chosen |= {"patch": 16} if name == "synthesize-paint" else {"crops": 12}
+        chosen["crops"] = 12
         recipe, run = trained(name, tmp_path, **chosen)
         made = recipe.export(loop.averaged(recipe, run), run, tmp_path / f"{name}-bundle")
         graphs |= more
         card = bundle.open_bundle(made).card
         assert set(card.graphs) == graphs
         assert all(one["max_abs"] <= 1e-3 for one in card.parity.values())
-    assert [card.recipe[part]["name"] for part in ("generator", "paint")] == list(added)[1:]
+    assert [card.recipe["name"], card.recipe["generator"]["name"]] == list(added)
 
 
 def test_a_modulated_convolution_is_stylegans():

@@ -60,15 +60,16 @@ def stylise(
     size = picture.shape[:2]
     weights = mask_weights(mask, feather, size)  # before the work: it may not fit
     working = picture if scale == 1 else resized(picture, [round(s / scale) for s in size])
-    made, small = paint(base, working, code, seed, engine, job.part(0.1, 0.95), tile)
-    if made.shape[:2] != size:
-        made = resized(made, size)
+    painted, small = paint(base, working, code, seed, engine, job.part(0.1, 0.95), tile)
+    made = painted if painted.shape[:2] == size else resized(painted, size)
     if strength < 1 or weights is not None or keep_colour != "no":
-        colour = _colour_keeper(
-            keep_colour,
-            small,
-            lambda: paint(base, small, code, seed, engine, job.part(0.95, 0.97), tile)[0],
-        )
+
+        def small_painted() -> Floats:
+            if small is working:
+                return painted
+            return paint(base, small, code, seed, engine, job.part(0.95, 0.97), tile)[0]
+
+        colour = _colour_keeper(keep_colour, small, small_painted)
         lay_over(picture, made, colour, strength, weights)
     job.progress(1.0, "done")
     return Result(made, used)

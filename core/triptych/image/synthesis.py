@@ -1,7 +1,8 @@
 """The tasks `synthesize` and `synthesize_fill`: new pictures of a domain from a seed, or near one.
 
 `synthesize` makes a square picture from nothing; `synthesize_fill` covers a picture with one, which
-is what a host of pictures can use.
+is what a host of pictures can use. The bundle composes a small picture, which the style network
+paints: two dozen pictures of a domain teach what lies where in it, but no brushwork.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from triptych.engine import Engine, Job
 from triptych.errors import UserError, did_you_mean
 from triptych.image.overlay import load_pixels, to_network
 from triptych.image.resample import resized
+from triptych.image.style import TASK as STYLE
+from triptych.image.style import style_choices
+from triptych.image.torus import blurred
 from triptych.image.upscale import TASK as UPSCALE
 from triptych.models import model_parameter
 from triptych.task import Choice, Parameter, Result, Task
@@ -26,6 +30,9 @@ Floats = NDArray[Any]  # float32
 
 ENLARGER = "upscale-crisp"  # what makes pictures larger than they are painted
 SIZES = (256, 512, 1024)
+PAINTED = 256  # px of the side of a picture as it is painted
+AUTO = "auto"  # the manner that suits the domain
+_SOFT, _SOFTER = 1.0, 0.7  # px of small pictures: deviations of what blurs them
 COLUMNS, ROWS = 4, 3  # of a sheet
 STEPS = 6  # pictures of a strip
 
@@ -37,7 +44,7 @@ class SynthesisModel:
         self.bundle = bundle.get_bundle(name, "synthesize")
         self._engine, self._job = engine, job
         extra = self.bundle.card.extra
-        self.domains = [str(one["name"]) for one in extra["domains"]]
+        self.manners = {str(one["name"]): str(one["manner"]) for one in extra["domains"]}
         self.latent, self.levels = int(extra["latent"]), int(extra["levels"])
         self.grid, self.small = int(extra["grid"]), int(extra["small"])
 
@@ -62,24 +69,28 @@ class SynthesisModel:
         codes = self._run("encode", {"small": to_network(small)})["codes"]
         return self._run("invert", {"codes": codes})["styles"]
 
-    def painted(self, styles: Floats, domain: str, seed: int) -> Floats:
-        """The picture of these styles; the seed is of its grain."""
-        rng = np.random.default_rng((seed, 1))
+    def composed(self, styles: Floats, seed: int) -> Floats:
+        """The small picture of these styles, 0..1; the seed is of its accidents.
 
-        def noise(side: int) -> Floats:
-            return rng.standard_normal((1, 1, side, side), np.float32)
+        Codes that are made lie a little beside those of pictures, and what is decoded of them has
+        a hatching; blurred and sent through the codec once more it comes nearer to pictures.
+        """
+        shape = (1, 1, self.grid, self.grid)
+        noise = np.random.default_rng((seed, 1)).standard_normal(shape, np.float32)
+        codes = self._run("generate", {"styles": styles, "noise": noise})["codes"]
+        soft = blurred(self._decoded(codes), _SOFT, (False, False))
+        codes = self._run("encode", {"small": to_network(soft)})["codes"]
+        return blurred(self._decoded(codes), _SOFTER, (False, False)).clip(0, 1)
 
-        codes = self._run("generate", {"styles": styles, "noise": noise(self.grid)})["codes"]
-        small = self._run("decode", {"codes": codes})["small"]
-        inputs = {"small": small, "domain": self._number(domain), "noise": noise(self.small)}
-        made: Floats = self._run("paint", inputs)["picture"][0]
-        return np.ascontiguousarray(made.transpose(1, 2, 0))
+    def _decoded(self, codes: Floats) -> Floats:
+        made: Floats = self._run("decode", {"codes": codes})["small"][0].transpose(1, 2, 0)
+        return made
 
     def _number(self, domain: str) -> NDArray[np.int64]:
-        if domain not in self.domains:
-            known = did_you_mean(domain, self.domains)
+        if domain not in self.manners:
+            known = did_you_mean(domain, self.manners)
             raise UserError(f"{self.bundle.listed} makes no domain named {domain!r}{known}")
-        return np.array([self.domains.index(domain)])
+        return np.array([list(self.manners).index(domain)])
 
     def _run(self, graph: str, inputs: Mapping[str, Any]) -> dict[str, Floats]:
         return self._engine.run(self.bundle.graph(graph), inputs, self._job)
@@ -96,6 +107,7 @@ def synthesize(
     vary: float,
     other: int,
     mix: int,
+    manner: str | Path | Floats,
     result: str,
     size: str,
     model: str,
@@ -122,23 +134,35 @@ def synthesize(
         plans = [(first + share * (last - first), seed) for share in shares]
     else:
         plans = [(first, seed)]
-    used = [network.bundle.used]
+    style = network.manners[domain] if isinstance(manner, str) and manner == AUTO else manner
     pictures = []
     for done, (each, number) in enumerate(plans):
         job.check()
-        job.progress(0.9 * done / len(plans), f"picture {done + 1} of {len(plans)}")
+        part = job.part(done / len(plans), (done + 1) / len(plans))
         each = each.copy()
         each[:, network.levels - mix :] = last[:, network.levels - mix :]
-        made = network.painted(each, domain, number)
-        if len(made) < int(size):
-            scale = int(size) // len(made)
-            larger = UPSCALE.run(made, job.part(0.9, 1), engine, scale=scale, model=ENLARGER)
-            made, used = larger.made, [network.bundle.used, *larger.used]
+        made, used = _painted(
+            network.composed(each, number), style, number, int(size), engine, part
+        )
         pictures.append(made)
     columns = COLUMNS if result == "sheet" else len(pictures)
     rows = [np.concatenate(pictures[n : n + columns], 1) for n in range(0, len(pictures), columns)]
     job.progress(1.0, "done")
-    return Result(np.concatenate(rows, 0), used)
+    return Result(np.concatenate(rows, 0), [network.bundle.used, *used])
+
+
+def _painted(
+    small: Floats, style: str | Path | Floats, seed: int, size: int, engine: Engine, job: Job
+) -> tuple[Floats, list[dict[str, str]]]:
+    """A small picture painted in a style and its own colours, size x size x 3; what did it."""
+    sketch = resized(small, (PAINTED, PAINTED), "BICUBIC").clip(0, 1)
+    wish: dict[str, Any] = {"style": style, "keep_colour": "linear", "seed": seed}
+    made = STYLE.run(sketch, job.part(0, 0.6), engine, **wish)
+    if size == PAINTED:
+        return made.made, made.used
+    wish = {"scale": size // PAINTED, "model": ENLARGER}
+    larger = UPSCALE.run(made.made, job.part(0.6, 1), engine, **wish)
+    return larger.made, [*made.used, *larger.used]
 
 
 def fill(picture: Floats, job: Job, engine: Engine, **values: Any) -> Result:
@@ -157,9 +181,17 @@ def domains() -> list[Choice]:
     found = {
         str(one["name"]): Choice(str(one["name"]), str(one["label"]))
         for model in bundle.find_bundles("synthesize")
-        for one in model.card.extra["domains"]
+        for one in model.card.extra.get("domains", [])
     }
     return list(found.values())
+
+
+def manners() -> list[Choice]:
+    """What a picture can be painted like, as choices."""
+    return [Choice(AUTO, "As suits the domain"), *style_choices()]
+
+
+_GRAPH = "generate"  # that a bundle has when it is no codec only
 
 
 _COMMON = (
@@ -182,6 +214,17 @@ _COMMON = (
         minimum=0.0,
         maximum=1.0,
         step=0.05,
+    ),
+    Parameter(
+        "manner",
+        "Manner",
+        "choice",
+        AUTO,
+        "How it is painted: as suits the domain, like a style of the library, one of your own, or "
+        "a picture.",
+        choices=manners,
+        accepts_picture=True,
+        noun="style",
     ),
     Parameter(
         "like",
@@ -222,7 +265,7 @@ _COMMON = (
         advanced=True,
     ),
 )
-_MODEL = model_parameter("synthesize", graph="paint")
+_MODEL = model_parameter("synthesize", graph=_GRAPH)
 
 SYNTHESIZE = Task(
     name="synthesize",
@@ -231,7 +274,7 @@ SYNTHESIZE = Task(
     function=synthesize,
     input="none",
     model="synthesize",
-    graph="paint",
+    graph=_GRAPH,
     parameters=(
         *_COMMON,
         Parameter(
@@ -265,7 +308,7 @@ FILL = Task(
     help="Cover a picture with a new one: a painted landscape, a coast, brushwork.",
     function=fill,
     model="synthesize",
-    graph="paint",
+    graph=_GRAPH,
     parameters=(*_COMMON, _MODEL),
 )
 TASKS = (SYNTHESIZE, FILL)

@@ -31,7 +31,6 @@ RECIPES = {
     "upscale-explore": "triptych.training.image.explore:ExploreRecipe",
     "synthesize-codec": "triptych.training.image.synthesis.codec:CodecRecipe",
     "synthesize": "triptych.training.image.synthesis.composing:ComposingRecipe",
-    "synthesize-paint": "triptych.training.image.synthesis.painting:PaintingRecipe",
     "own-style": "triptych.training.image.own_style:OwnStyleRecipe",
     "artist": "triptych.training.image.artist:ArtistRecipe",
     "phrases": "triptych.training.music.phrases:PhraseRecipe",

@@ -1,1 +1,1 @@
-"""New pictures of a few domains: a generative adversarial network and a painter of its detail."""
+"""New pictures of a few domains: a generative adversarial network of small pictures' codes."""

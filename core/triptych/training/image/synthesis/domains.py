@@ -30,11 +30,12 @@ class Domain:
 
     `files` are words that name its pictures (a file's stem), `held` those of them that are never
     trained on; a crop's side is a share of the picture's short side within `zoom`, and it may lie
-    in any of eight attitudes if `turned`, else in two.
+    in any of eight attitudes if `turned`, else in two. `manner` is the style that suits it.
     """
 
     name: str
     label: str
+    manner: str
     files: str
     held: str
     zoom: tuple[float, float]
@@ -50,6 +51,7 @@ DOMAINS = (
     Domain(
         "landscape",
         "Painted landscape",
+        "vangogh-wheatfield-cypresses",
         "017060 017070 121020 127010 127020 128010 128020 128030 131010 131030 131040 132030 "
         "137010 137030 137040 138010 gogh_vg_olive gogh_vg_houses gogh_vg_wheat_field "
         "lumora_camille_pissarro lumora_antoine_watteau lumora_millais lumora_monet-2 "
@@ -63,6 +65,7 @@ DOMAINS = (
     Domain(
         "coast",
         "Sea and coast",
+        "vangogh-wheatfield-cypresses",
         "105518 1424246 144200 157398 164041 164201 172787 188029 286758 35626 373409 386148 "
         "417083 417351 434614 472309 539681 566459 568347 574021 575717 587015 69762 533678 "
         "3363331 1001682 1147124",
@@ -72,6 +75,7 @@ DOMAINS = (
     Domain(
         "abstract",
         "Abstract composition",
+        "kandinsky-composition-vii",
         "lumora_wassily_kandisnsky lumora_robert_delaunay lumora_franz_marc "
         "kandinsky_composition_vii kandinsky_improvisation_30 klee_red_balloon "
         "marc_little_blue_horse mondrian_composition_vii malevich_knife_grinder "
@@ -83,6 +87,7 @@ DOMAINS = (
     Domain(
         "brushwork",
         "Brushwork",
+        "van-gogh",
         "012070 014030 014050 016010 017040 017060 018040 018050 018060 018080 018090 019110 "
         "019130 021020 021030 021050 021070 gogh_vg_olive gogh_vg_houses gogh_vg_wheat_field "
         "gogh_vg_self lumora_camille_pissarro lumora_monet-2 lumora_monet-3 lumora_monet "

@@ -1,4 +1,4 @@
-"""The networks of synthesis: a codec of small pictures, a generator of its codes, and a painter.
+"""The networks of synthesis: a codec of small pictures and a generator of its codes.
 
 The generator follows StyleGAN2 (Karras et al. 2020): a mapping network, convolutions that a style
 modulates. It makes codes and not pixels, so that a processor can train it.
@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 SMALL = 64  # px of the side of a small picture
-SCALE = 4  # how many times larger the painter makes it
 GRID = 8  # cells of the side of a code
 CODE = 16  # numbers of a cell
 LATENT = 128  # numbers of a latent, and of a style
@@ -200,43 +199,6 @@ class CodeCritic(nn.Module):
         spread = (codes.var(0, unbiased=False) + 1e-6).sqrt().mean()
         x = self.layers(torch.cat([codes, spread.expand_as(codes[:, :1])], 1))
         made: Tensor = self.plain(x)[:, 0] + (self.domain(domain) * x).sum(1)
-        return made
-
-
-class Painter(nn.Module):
-    """Small pictures N x 3 x h x w with noise N x 1 x h x w to N x 3 x SCALE*h x SCALE*w, 0..1.
-
-    Plain convolutions on the small picture, then fewer at each doubled size; what they make is
-    added to bilinear interpolation. Sizes are doubled by interpolation, as pixel shuffles leave a
-    lattice (Odena et al. 2016, "Deconvolution and Checkerboard Artifacts").
-    """
-
-    def __init__(self, domains: int, width: int = 56, depth: int = 6) -> None:
-        super().__init__()
-        self.domain = nn.Embedding(domains, width)
-        self.enter = nn.Conv2d(4, width, 3, padding=1)
-        self.trunk = nn.ModuleList(
-            nn.ModuleList([nn.Conv2d(width, width, 3, padding=1) for _ in range(2)])
-            for _ in range(depth // 2)
-        )
-        self.middle = nn.Conv2d(width, 24, 3, padding=1)
-        self.late = nn.Conv2d(24, 24, 3, padding=1)
-        self.full = nn.Conv2d(24, 12, 3, padding=1)
-        self.last = nn.Conv2d(12, 3, 3, padding=1)
-        nn.init.normal_(self.last.weight, std=0.01)
-        assert self.last.bias is not None
-        nn.init.zeros_(self.last.bias)
-
-    def forward(self, small: Tensor, domain: Tensor, noise: Tensor) -> Tensor:
-        x = self.enter(torch.cat([4 * (small - 0.5), noise], 1))
-        x = x + self.domain(domain)[..., None, None]
-        for pair in self.trunk:
-            assert isinstance(pair, nn.ModuleList)
-            x = x + pair[1](F.leaky_relu(pair[0](F.leaky_relu(x, 0.2)), 0.2))
-        x = F.leaky_relu(self.middle(_doubled(F.leaky_relu(x, 0.2))), 0.2)
-        x = x + F.leaky_relu(self.late(x), 0.2)
-        x = F.leaky_relu(self.full(_doubled(x)), 0.2)
-        made: Tensor = _doubled(_doubled(small)) + self.last(x)
         return made
 
 

@@ -1,10 +1,9 @@
-"""The bundle of synthesis, which grows: `encode` and `decode`; `map`, `generate` and `invert`;
-`paint`."""
+"""The bundle of synthesis, which grows: `encode` and `decode`; `map`, `generate` and `invert`."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +19,12 @@ from triptych.training.image.synthesis.nets import (
     GRID,
     LATENT,
     LEVELS,
-    SCALE,
     SMALL,
     Decoder,
     Encoder,
     Generator,
     Inverter,
     Mapping,
-    Painter,
 )
 
 _MEAN_OF = 4096  # latents
@@ -87,20 +84,9 @@ def write_codec(folder: Path, name: str, encoder: Encoder, decoder: Decoder, **f
         licence="Apache-2.0",
         graphs={},
         authors=["The Triptych developers"],
-        notes=(
-            f"An adversarial network makes codes of pictures of a few domains from a seed; they "
-            f"are decoded to {SMALL} x {SMALL} px and painted four times larger. It knows a few "
-            "dozen pictures of each domain, all free, and what it makes resembles them."
-        ),
+        notes=f"A code of {GRID} x {GRID} cells for a picture of {SMALL} x {SMALL} px.",
         created=export.today(),
-        extra={
-            "domains": [{"name": d.name, "label": d.label} for d in DOMAINS],
-            "latent": LATENT,
-            "levels": LEVELS,
-            "grid": GRID,
-            "small": SMALL,
-            "scale": SCALE,
-        },
+        extra={"grid": GRID, "small": SMALL},
         **facts,
     )
     return export.write_bundle(folder, card, graphs, {})
@@ -152,46 +138,22 @@ def add_generator(
             inverter, lambda: {"codes": torch.randn(1, CODE, GRID, GRID, generator=rng)}, "styles"
         ),
     }
-    return _added(folder, found, graphs, "generator", made_by)
-
-
-def add_painter(
-    folder: Path, found: bundle.Bundle, painter: Painter, made_by: dict[str, Any]
-) -> Path:
-    """Write the bundle `found` with this painter to `folder`."""
-    rng = torch.Generator().manual_seed(0)
-
-    def given(height: int, width: int, domain: int) -> dict[str, Tensor]:
-        return {
-            "small": torch.rand(1, 3, height, width, generator=rng),
-            "domain": torch.tensor([domain]),
-            "noise": torch.randn(1, 1, height, width, generator=rng),
-        }
-
-    trials: Sequence[dict[str, Tensor]] = [
-        *(given(SMALL, SMALL, number) for number in range(len(DOMAINS))),
-        given(20, 37, 0),
-    ]
-    free = {2: "height", 3: "width"}
-    larger = {2: f"{SCALE}*height", 3: f"{SCALE}*width"}
-    graph = export.GraphExport(
-        Clamped(painter),
-        trials[0],
-        ["picture"],
-        {"small": free, "noise": free, "picture": larger},
-        trials,
-        {"small": _UNIT, "picture": _UNIT},
+    known = [{"name": d.name, "label": d.label, "manner": d.manner} for d in DOMAINS]
+    card = dataclasses.replace(
+        found.card,
+        created=export.today(),
+        notes=(
+            f"An adversarial network composes a picture of a domain from a seed, {SMALL} x {SMALL} "
+            "px, and the style network paints it. It knows a few dozen pictures of each domain, "
+            "all free, and what it makes resembles them."
+        ),
+        recipe={**found.card.recipe, "generator": made_by},
+        extra={
+            "grid": GRID,
+            "small": SMALL,
+            "latent": LATENT,
+            "levels": LEVELS,
+            "domains": known,
+        },
     )
-    return _added(folder, found, {"paint": graph}, "paint", made_by)
-
-
-def _added(
-    folder: Path,
-    found: bundle.Bundle,
-    graphs: dict[str, export.GraphExport],
-    part: str,
-    made_by: dict[str, Any],
-) -> Path:
-    recipe = {**found.card.recipe, part: made_by}
-    card = dataclasses.replace(found.card, created=export.today(), recipe=recipe)
     return export.write_bundle(folder, card, graphs, {}, kept=found)
