@@ -1,8 +1,9 @@
 """The DCGAN (Radford et al. 2016) that synthesised pictures are measured against.
 
 It makes 64 x 64 px from a latent and a domain with about as many weights as the composer, and is
-trained with its authors' settings on the same crops. What it has reached is kept in
-out/dcgan.pt, so that `python benchmarks/dcgan.py --minutes 60` can train it beforehand, in parts.
+trained with its authors' settings on the same crops, for as long as one thread of the processor was
+busy with the composer. What it has reached is kept in out/dcgan.pt, so that it can be trained
+beforehand, in parts: `python benchmarks/dcgan.py --minutes 60`.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ class Discriminator(nn.Module):
 
 
 def trained(minutes: float, batch: int, seed: int = 0) -> tuple[Dcgan, int]:
-    """A DCGAN trained for so many minutes in all, what is kept included; and its steps."""
+    """A DCGAN trained for so many minutes of one thread, with what is kept; and its steps."""
     torch.manual_seed(seed)
     made, judge = Dcgan(len(DOMAINS)), Discriminator(len(DOMAINS))
     nets = nn.ModuleList([made, judge])
@@ -106,7 +107,7 @@ def trained(minutes: float, batch: int, seed: int = 0) -> tuple[Dcgan, int]:
         which = torch.arange(batch) % len(DOMAINS)
         saved = seconds
         while seconds < 60 * minutes:
-            began = time.monotonic()
+            began = time.process_time()
             drawn = [crops[int(n)][int(rng.integers(_CROPS))] for n in which]
             real = 2 * as_batch(drawn, torch.device("cpu")) - 1
             false = made(torch.randn(batch, LATENT), which)
@@ -119,7 +120,7 @@ def trained(minutes: float, batch: int, seed: int = 0) -> tuple[Dcgan, int]:
             F.softplus(-judge(false, which)).mean().backward()
             first.step()
             steps += 1
-            seconds += time.monotonic() - began
+            seconds += time.process_time() - began
             if seconds - saved > _SAVE_EVERY:
                 keep()
                 saved = seconds
@@ -129,7 +130,7 @@ def trained(minutes: float, batch: int, seed: int = 0) -> tuple[Dcgan, int]:
 
 if __name__ == "__main__":
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--minutes", type=float, default=60, help="of training, in all")
+    options.add_argument("--minutes", type=float, default=60, help="of a thread's time, in all")
     options.add_argument("--batch", type=int, default=32, help="pictures in a step (default 32)")
     options.add_argument("--threads", type=int, default=2, help="CPU threads (default 2)")
     given = options.parse_args()

@@ -128,8 +128,8 @@ def main() -> None:
     )
     body = (
         f"{given.samples} pictures of each domain, truncation 1; the DCGAN was trained for "
-        f"{steps} steps in {minutes:g} minutes, ours for {run['steps']} steps of as many pictures "
-        f"in {run['minutes']:g} minutes.\n\n{results.table(head, rows)}\n\n"
+        f"{steps} steps in {minutes:g} minutes of one thread, ours for {run['steps']} steps of as "
+        f"many pictures in {run['minutes']:g} minutes.\n\n{results.table(head, rows)}\n\n"
         f"Nearer than the DCGAN in every domain: {results.verdict(holds)}. A picture of 256 px in "
         f"{speed:.3f} s (at most 0.2 s: {results.verdict(speed <= 0.2)})."
     )
