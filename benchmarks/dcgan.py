@@ -1,9 +1,9 @@
 """The DCGAN (Radford et al. 2016) that synthesised pictures are measured against.
 
 It makes 64 x 64 px from a latent and a domain with about as many weights as the composer, and is
-trained with its authors' settings on the same crops, for as long as one thread of the processor was
-busy with the composer. What it has reached is kept in out/dcgan.pt, so that it can be trained
-beforehand, in parts: `python benchmarks/dcgan.py --minutes 60`.
+trained with its authors' settings on the same crops. Its minutes are those that threads of the
+processor were busy, all added up. What it has reached is kept in out/dcgan.pt, so that it can be
+trained beforehand, in parts: `python benchmarks/dcgan.py --minutes 60`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from triptych.training import data
 from triptych.training.image.synthesis import domains
 from triptych.training.image.synthesis.domains import DOMAINS
-from triptych.training.image.synthesis.nets import LATENT, SMALL
+from triptych.training.image.synthesis.nets import LATENT
 from triptych.training.image.upscale import as_batch
 
 KEPT = results.OUT / "dcgan.pt"
@@ -69,8 +69,10 @@ class Discriminator(nn.Module):
         return made
 
 
-def trained(minutes: float, batch: int, seed: int = 0) -> tuple[Dcgan, int]:
-    """A DCGAN trained for so many minutes of one thread, with what is kept; and its steps."""
+def trained(minutes: float, batch: int, seed: int = 0) -> tuple[Dcgan, int, float]:
+    """A DCGAN trained for so many minutes of one thread, with what is kept; its steps, its minutes.
+
+    Raises ValueError when what is kept was trained with another batch."""
     torch.manual_seed(seed)
     made, judge = Dcgan(len(DOMAINS)), Discriminator(len(DOMAINS))
     nets = nn.ModuleList([made, judge])
@@ -85,6 +87,8 @@ def trained(minutes: float, batch: int, seed: int = 0) -> tuple[Dcgan, int]:
         first.load_state_dict(kept["first"])
         second.load_state_dict(kept["second"])
         steps, seconds = kept["steps"], kept["seconds"]
+        if kept.get("batch", batch) != batch:
+            raise ValueError(f"{KEPT} was trained with another batch: remove it")
 
     def keep() -> None:
         KEPT.parent.mkdir(exist_ok=True)
@@ -94,16 +98,15 @@ def trained(minutes: float, batch: int, seed: int = 0) -> tuple[Dcgan, int]:
             "second": second.state_dict(),
             "steps": steps,
             "seconds": seconds,
+            "batch": batch,
         }
         torch.save(state, KEPT.with_suffix(".new"))
         KEPT.with_suffix(".new").replace(KEPT)
 
     if seconds < 60 * minutes:
         rng = np.random.default_rng([seed, steps])
-        crops = [
-            np.stack([domains.crop(group, domain, SMALL, rng) for _ in range(_CROPS)])
-            for group, domain in zip(domains.load(data.data_root()), DOMAINS, strict=True)
-        ]
+        crops = domains.small(domains.load(data.data_root()), _CROPS, seed)
+        torch.manual_seed(seed + steps)
         which = torch.arange(batch) % len(DOMAINS)
         saved = seconds
         while seconds < 60 * minutes:
@@ -125,7 +128,7 @@ def trained(minutes: float, batch: int, seed: int = 0) -> tuple[Dcgan, int]:
                 keep()
                 saved = seconds
         keep()
-    return made.eval(), steps
+    return made.eval(), steps, seconds / 60
 
 
 if __name__ == "__main__":

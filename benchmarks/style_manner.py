@@ -147,8 +147,7 @@ def main() -> None:
 def _stylised(engine: Engine, folder: Path, artist: str, photo: np.ndarray) -> np.ndarray:
     owner = open_bundle(folder)
     row = [p["name"] for p in owner.card.presets].index(artist)
-    with np.load(owner.file("codes.npz")) as stored:
-        code = stored["codes"][row : row + 1].astype(np.float32)
+    code = owner.arrays("codes.npz")["codes"][row : row + 1].astype(np.float32)
     return paint(get_bundle("style"), photo, code, 0, engine, Job(), 1280)[0]
 
 

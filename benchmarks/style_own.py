@@ -54,8 +54,7 @@ def learned(work: tuple[str, str, float, int, Path]) -> tuple[np.ndarray, int]:
     loop.fit(recipe, run)
     print(f"{style}, {way}: {run.step} steps", flush=True)
     folder = recipe.export(loop.averaged(recipe, run), run, place / f"bundle-{style}-{way}")
-    with np.load(open_bundle(folder).file("codes.npz")) as stored:
-        return np.asarray(stored["codes"], np.float32), run.step
+    return open_bundle(folder).arrays("codes.npz")["codes"].astype(np.float32), run.step
 
 
 def main() -> None:
@@ -71,8 +70,7 @@ def main() -> None:
     base, engine = get_bundle("style", "style"), Engine(["cpu"], options.threads)
     judge = SqueezeNet()
     judge.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    with np.load(base.file("codes.npz")) as stored:
-        library = stored["codes"].astype(np.float32)
+    library = base.arrays("codes.npz")["codes"].astype(np.float32)
     photos = photographs(options.photos)
     root = data.data_root()
     held = style_data.split(root).held_styles[: options.pictures]

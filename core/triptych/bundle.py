@@ -10,9 +10,11 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import itertools
 import json
 import os
 import re
+import tokenize
 import types
 import typing
 import zipfile
@@ -31,7 +33,8 @@ SCHEMA = 1
 SHIPPED = "onnx_exports"  # the folder of the bundles that ship
 METADATA_KEY = "triptych"  # of the JSON in an ONNX file's metadata_props
 _CARD_LIMIT = 16 << 20  # bytes; far above any honest card
-_NO_ZIP = zipfile.BadZipFile, zlib.error
+_UNSAFE = re.compile(r'[\\:\x00-\x1f<>"|?*]')
+_DAMAGED = zipfile.BadZipFile, zlib.error, tokenize.TokenError  # beside what is built in
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _VERSION = re.compile(r"\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?")
 
@@ -293,7 +296,7 @@ def _read_card(folder: Path) -> Card:
         raise UserError(f"{path} cannot be read ({one_line(error)}).") from error
     card = _parse_card(text, folder.name)
     for relative in [*(graph.file for graph in card.graphs.values()), *card.files]:
-        _inside(folder, relative)
+        _check_inside(folder, relative)
     return card
 
 
@@ -374,20 +377,26 @@ def _typed(value: Any, kind: Any, where: str) -> Any:
 
 def _inside(folder: Path, relative: str) -> Path:
     """`folder / relative`, refused when it is absolute, climbs out, or is a link to elsewhere."""
+    _check_inside(folder, relative)
+    return folder / relative
+
+
+def _check_inside(folder: Path, relative: str) -> None:
+    # Every run looks at all files of all bundles: paths are made of those that are links alone.
     parts = relative.split("/")
-    if not all(parts) or {".", ".."} & set(parts) or re.search(r'[\\:\x00-\x1f<>"|?*]', relative):
+    if not all(parts) or {".", ".."} & set(parts) or _UNSAFE.search(relative):
         raise UserError(f"the bundle {folder.name} names the unsafe path {relative[:80]!r}.")
-    path = folder / relative
-    steps = (f"{folder}/{'/'.join(parts[: count + 1])}" for count in range(len(parts)))
-    if not any(map(os.path.islink, steps)):
-        return path  # every run looks at all files of all bundles: following each takes long
+    steps = itertools.accumulate(
+        parts, lambda before, part: f"{before}/{part}", initial=str(folder)
+    )
+    if not any(map(os.path.islink, itertools.islice(steps, 1, None))):
+        return
     try:
-        leaves = not path.resolve().is_relative_to(folder.resolve())
+        leaves = not (folder / relative).resolve().is_relative_to(folder.resolve())
     except (OSError, RuntimeError) as error:
         raise UserError(f"{relative[:80]!r} in {folder.name} cannot be followed.") from error
     if leaves:
         raise UserError(f"the bundle {folder.name} has a link that leaves it: {relative[:80]!r}.")
-    return path
 
 
 def _sha256(data: bytes) -> str:
@@ -413,7 +422,7 @@ def _arrays(path: Path, sha256: str) -> Mapping[str, NDArray[Any]]:
     try:
         with np.load(path, allow_pickle=False) as stored:
             found = {name: stored[name] for name in stored.files}
-    except (OSError, EOFError, ValueError, RuntimeError, AttributeError, *_NO_ZIP) as error:
+    except (OSError, EOFError, ValueError, RuntimeError, TypeError, *_DAMAGED) as error:
         raise UserError(f"{path} holds no arrays ({one_line(error)}): export it again.") from error
     for values in found.values():
         values.flags.writeable = False

@@ -91,10 +91,13 @@ class Job:
             self._on_event(Event(min(max(float(fraction), 0.0), 1.0), message))
 
     def part(self, start: float, stop: float, message: str = "") -> Job:
-        """A job whose progress 0..1 is `start`..`stop` of this one; cancelling is shared."""
+        """A job whose progress 0..1 is `start`..`stop` of this one; cancelling is shared.
+
+        `message` is told in place of its own.
+        """
         part = Job(
             lambda event: self.progress(
-                start + (stop - start) * event.fraction, event.message or message
+                start + (stop - start) * event.fraction, message or event.message
             )
         )
         part._cancelled, part._lock, part._running = self._cancelled, self._lock, self._running

@@ -20,19 +20,18 @@ def models(task: str, graph: str = "") -> list[Choice]:
 def model_parameter(
     task: str,
     *,
-    default: str = "",
     graph: str = "",
     name: str = "model",
     label: str = "Model",
     help: str = "The model: the one that ships, or one of your own.",
     advanced: bool = True,
 ) -> Parameter:
-    """The choice among `models`; what ships is named as its task is, or `default`."""
+    """The choice among `models`; what ships is named as its task is."""
     return Parameter(
         name,
         label,
         "choice",
-        default or task,
+        task,
         help,
         choices=functools.partial(models, task, graph),
         noun="model",

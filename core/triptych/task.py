@@ -248,7 +248,7 @@ class Task:
     (a `shape.mesh.Mesh`) or "none"; `output` is one of those but "none", "film" (an
     `image.film.Film`) or "material" (an `image.material.Material`). `model` is the task that a
     bundle's card must name for it to work with; "" if it brings its own errors. `graph` is one that
-    such a bundle must have too (the recipe MODEL-GRAPH gives it).
+    such a bundle must have too, and `recipe` what trains it, where that is not named as the model.
 
     A task whose pictures have another size than they are given says how: `factor` is the parameter
     that says how many times wider and higher they become, or `origin` the two that say how many px
@@ -264,6 +264,7 @@ class Task:
     output: str = "picture"
     model: str = ""
     graph: str = ""
+    recipe: str = ""
     factor: str = ""
     origin: tuple[str, str] | tuple[()] = ()
 
@@ -281,7 +282,7 @@ class Task:
         found = find_bundles(self.model) if self.model else []
         if not self.model or any(not self.graph or self.graph in b.card.graphs for b in found):
             return ""
-        recipe = f"{self.model}-{self.graph}" if self.graph else self.model
+        recipe = self.recipe or self.model
         lacks = f"{self.name} needs a model that is not installed"
         return f"{lacks}: `triptych train {recipe}` trains one."
 

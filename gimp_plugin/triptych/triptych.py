@@ -354,9 +354,9 @@ def layer_name(task: dict[str, Any], config: Any) -> str:
             if file is not None:
                 return str(file.get_basename())
             value = config.get_property(name)
-            return next(
-                (translated(o["label"]) for o in one["choices"] if o["value"] == value), value
-            )
+            if value != "auto":  # the task's own choice
+                labels = {o["value"]: translated(o["label"]) for o in one["choices"]}
+                return labels.get(value, value)
     return translated(task["label"])
 
 

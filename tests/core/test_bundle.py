@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -319,6 +320,20 @@ def test_arrays_are_read_as_they_were_written_and_cannot_be_changed(sound: Path)
     assert np.array_equal(open_bundle(sound).arrays("codes.npz")["codes"], codes + 1)
 
 
+def arrays_refused_or(spoilt: bytes, victim: Path) -> Any:
+    """The arrays of the bundle `victim` with these bytes as their file; None where it refuses."""
+    (victim / "codes.npz").write_bytes(spoilt)
+    write_card(victim, open_bundle(victim, verify=False).card)
+    try:
+        return open_bundle(victim).arrays("codes.npz")
+    except UserError as error:
+        assert "codes.npz" in str(error) and "\n" not in str(error)
+        return None
+    finally:
+        (victim / "codes.npz").unlink()
+        write_card(victim, open_bundle(victim, verify=False).card)
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_a_damaged_array_file_is_refused_even_with_the_right_hash(
@@ -330,18 +345,21 @@ def test_a_damaged_array_file_is_refused_even_with_the_right_hash(
     place = data.draw(st.integers(0, len(whole) - 1))
     cut = data.draw(st.booleans())
     byte = data.draw(st.integers(0, 255))
-    spoilt = whole[:place] if cut else whole[:place] + bytes([byte]) + whole[place + 1 :]
-    (victim / "codes.npz").write_bytes(spoilt)
-    write_card(victim, open_bundle(victim, verify=False).card)
-    try:
-        stored = open_bundle(victim).arrays("codes.npz")
-    except UserError as error:
-        assert "codes.npz" in str(error) and "\n" not in str(error)
-    else:  # a byte of a date, say
+    stored = arrays_refused_or(
+        whole[:place] if cut else whole[:place] + bytes([byte]) + whole[place + 1 :], victim
+    )
+    if stored is not None:  # a byte of a date, say
         assert all(np.array_equal(one, np.arange(100.0)) for one in stored.values())
-    finally:
-        (victim / "codes.npz").unlink()
-        write_card(victim, open_bundle(victim, verify=False).card)
+
+
+def test_what_is_no_archive_of_arrays_is_refused(victim: Path) -> None:
+    plain, objects, header = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    np.save(plain, np.arange(3))
+    np.savez(objects, codes=np.array([{}], object))
+    with zipfile.ZipFile(header, "w") as archive:
+        archive.writestr("codes.npy", plain.getvalue().replace(b"(3,)", b"(3,("))
+    for stream in (plain, objects, header, io.BytesIO(b"")):
+        assert arrays_refused_or(stream.getvalue(), victim) is None
 
 
 def mine(task: str | None = None) -> dict[str, Bundle]:

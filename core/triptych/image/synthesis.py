@@ -2,7 +2,7 @@
 
 `synthesize` makes a square picture from nothing; `synthesize_fill` covers a picture with one, which
 is what a host of pictures can use. The bundle composes a small picture, which the style network
-paints: two dozen pictures of a domain teach what lies where in it, but no brushwork.
+paints: the few pictures of a domain teach what lies where in it, but no brushwork.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ ENLARGER = "upscale-crisp"  # what makes pictures larger than they are painted
 SIZES = (256, 512, 1024)
 PAINTED = 256  # px of the side of a picture as it is painted
 AUTO = "auto"  # the manner that suits the domain
+_PLAIN = "van-gogh"  # the manner where a bundle names none
 _SOFT, _SOFTER = 1.0, 0.7  # px of small pictures: deviations of what blurs them
 COLUMNS, ROWS = 4, 3  # of a sheet
 STEPS = 6  # pictures of a strip
@@ -44,7 +45,7 @@ class SynthesisModel:
         self.bundle = bundle.get_bundle(name, "synthesize")
         self._engine, self._job = engine, job
         extra = self.bundle.card.extra
-        self.manners = {str(one["name"]): str(one["manner"]) for one in extra["domains"]}
+        self.manners = {one["name"]: str(one.get("manner", _PLAIN)) for one in extra["domains"]}
         self.latent, self.levels = int(extra["latent"]), int(extra["levels"])
         self.grid, self.small = int(extra["grid"]), int(extra["small"])
 
@@ -134,11 +135,14 @@ def synthesize(
         plans = [(first + share * (last - first), seed) for share in shares]
     else:
         plans = [(first, seed)]
-    style = network.manners[domain] if isinstance(manner, str) and manner == AUTO else manner
+    style = load_pixels(manner) if isinstance(manner, Path) else manner
+    if isinstance(style, str) and style == AUTO:
+        style = network.manners[domain]
     pictures = []
     for done, (each, number) in enumerate(plans):
         job.check()
-        part = job.part(done / len(plans), (done + 1) / len(plans))
+        told = f"picture {done + 1} of {len(plans)}" if len(plans) > 1 else ""
+        part = job.part(done / len(plans), (done + 1) / len(plans), told)
         each = each.copy()
         each[:, network.levels - mix :] = last[:, network.levels - mix :]
         made, used = _painted(
@@ -171,9 +175,10 @@ def fill(picture: Floats, job: Job, engine: Engine, **values: Any) -> Result:
     side = max(height, width)
     size = next((s for s in SIZES if s >= side), SIZES[-1])
     made = synthesize(None, job, engine, **values, result="picture", size=str(size))
-    whole = resized(made.made, (side, side)) if side != size else made.made
-    top, left = (side - height) // 2, (side - width) // 2
-    return Result(whole[top : top + height, left : left + width].copy(), made.used)
+    rows, columns = (max(1, round(size * length / side)) for length in (height, width))
+    top, left = (size - rows) // 2, (size - columns) // 2
+    part = np.ascontiguousarray(made.made[top : top + rows, left : left + columns])
+    return Result(resized(part, (height, width)), made.used)
 
 
 def domains() -> list[Choice]:

@@ -114,7 +114,7 @@ TASK = Task(
             step=1,
             unit="times",
         ),
-        model_parameter("upscale", help="The network that does it.", advanced=False),
+        model_parameter("upscale", advanced=False),
         Parameter(
             "average",
             "Average",

@@ -47,7 +47,8 @@ def _described() -> Iterator[str]:
         for parameter in task.parameters:
             yield from (parameter.label, parameter.help, parameter.unit)
             for choice in parameter.options():
-                if not callable(parameter.choices) or _ships(choice.thumbnail):
+                own = choice.value == "auto" or _ships(choice.thumbnail)
+                if own or not callable(parameter.choices):
                     yield from (
                         choice.label,
                         choice.help if any(map(str.isalpha, choice.help)) else "",

@@ -177,7 +177,7 @@ class ShapeModel:
         for name in wanted:
             if name not in known:
                 raise UserError(f"{self.bundle.listed} does not know {name}: leave it at 0.")
-        own = self.bundle.arrays("directions.npz")[self.category(category).name]
+        own = self.bundle.arrays("directions.npz")[self.category(category).name].astype(np.float32)
         for name, step in wanted.items():
             code = code + np.float32(step) * own[known.index(name)]
         return code

@@ -319,6 +319,7 @@ FROM_PICTURE = Task(
     output="mesh",
     model="shape",
     graph="picture",
+    recipe="shape-picture",
     parameters=(
         Parameter(
             "image",

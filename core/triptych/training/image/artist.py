@@ -211,6 +211,5 @@ class ArtistRecipe(Recipe):
 def _codes(folder: Path) -> dict[str, Tensor]:
     """The codes of a bundle of styles, by name."""
     found = bundle.open_bundle(folder)
-    with np.load(found.file("codes.npz")) as stored:
-        codes = torch.from_numpy(stored["codes"].astype(np.float32))
+    codes = torch.from_numpy(found.arrays("codes.npz")["codes"].astype(np.float32))
     return {preset["name"]: code for preset, code in zip(found.card.presets, codes, strict=True)}

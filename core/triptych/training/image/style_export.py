@@ -164,8 +164,7 @@ def load_style(folder: Path | None) -> tuple[StyleModel, StyleStatistics, np.nda
     predict, render = (export.weights(found.graph(g)) for g in ("predict", "render"))
     statistics = StyleStatistics(PerceptualNet())
     _take(statistics, predict, "statistics.")
-    with np.load(found.file("codes.npz")) as stored:
-        codes = stored["codes"].astype(np.float32)
+    codes = found.arrays("codes.npz")["codes"].astype(np.float32)
     model = StyleModel(statistics.size, len(codes))
     _take(model.predictor, predict, "predictor.")
     _take(model.net, render, "net.")

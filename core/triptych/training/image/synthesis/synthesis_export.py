@@ -144,8 +144,8 @@ def add_generator(
         created=export.today(),
         notes=(
             f"An adversarial network composes a picture of a domain from a seed, {SMALL} x {SMALL} "
-            "px, and the style network paints it. It knows a few dozen pictures of each domain, "
-            "all free, and what it makes resembles them."
+            "px, and the style network paints it. It knows 13 to 32 pictures of each domain, all "
+            "free, and what it makes resembles them."
         ),
         recipe={**found.card.recipe, "generator": made_by},
         extra={
