@@ -251,6 +251,8 @@ def _create(model: str | bytes, provider: str, threads: int) -> Any:
     options = ort.SessionOptions()
     options.log_severity_level = _QUIET
     options.intra_op_num_threads = threads
+    # Else threads that spin after a run take the cores from the session that runs next.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     if provider == PROVIDERS["directml"]:
         options.enable_mem_pattern = False  # DirectML refuses to run with it
     providers = [provider] if provider == _CPU else [provider, _CPU]
