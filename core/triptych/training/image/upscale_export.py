@@ -16,6 +16,8 @@ from triptych.errors import UserError
 from triptych.training import export
 from triptych.training.image.upscale_net import RepConv, ScaleNet, UpscaleNet
 
+_BORDER = 4  # mirrored px around the picture: with all that the network sees it is no better
+
 
 class PlainUpscale(nn.Module):
     """A network as it is run: plain convolutions only, result within 0..1."""
@@ -102,6 +104,7 @@ def export_upscale(
         notes=NOTES[crisp] + FORM,
         extra={
             "overlap": nets[0].reach,
+            "border": _BORDER,
             "parameters": {f"x{one.scale}": parameters(one) for one in nets},
             "multiply_adds": {f"x{one.scale}": round(multiply_adds(one), 2) for one in nets},
         },
