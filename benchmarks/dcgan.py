@@ -72,7 +72,8 @@ class Discriminator(nn.Module):
 def trained(minutes: float, batch: int, seed: int = 0) -> tuple[Dcgan, int, float]:
     """A DCGAN trained for so many minutes of one thread, with what is kept; its steps, its minutes.
 
-    Raises ValueError when what is kept was trained with another batch."""
+    Raises ValueError when what is kept was trained with another batch.
+    """
     torch.manual_seed(seed)
     made, judge = Dcgan(len(DOMAINS)), Discriminator(len(DOMAINS))
     nets = nn.ModuleList([made, judge])
@@ -87,7 +88,7 @@ def trained(minutes: float, batch: int, seed: int = 0) -> tuple[Dcgan, int, floa
         first.load_state_dict(kept["first"])
         second.load_state_dict(kept["second"])
         steps, seconds = kept["steps"], kept["seconds"]
-        if kept.get("batch", batch) != batch:
+        if kept["batch"] != batch:
             raise ValueError(f"{KEPT} was trained with another batch: remove it")
 
     def keep() -> None:

@@ -46,7 +46,10 @@ _BUILT_IN = (
 
 @dataclass(frozen=True)
 class Choice:
-    """One value of a choice: what is sent, what is shown, and a small picture of it."""
+    """One value of a choice: what is sent, what is shown, and a small picture of it.
+
+    The value "auto" leaves it to the task: a host names no result after it.
+    """
 
     value: str
     label: str
