@@ -47,6 +47,7 @@ def main() -> None:
     agreement = gradients(engine, found, pictures)
     median = statistics.median(seconds)
     least = min(row[3] for row in rises)
+    alone = min(row[4] for row in rises)
     worst = max(row[1] for row in agreement)
     head = ("motif", "before", "after", "times", "least of the pictures")
     count, size = options.photographs, options.size
@@ -59,12 +60,14 @@ defaults:
 
 {results.table(head, rises)}
 
-Wanted at least {RISE:g} times for each motif: {results.verdict(least >= RISE)}.
+Wanted at least {RISE:g} times for each motif: {results.verdict(least >= RISE)}; in each photograph
+alone, in one of which the motif may be to begin with: {results.verdict(alone >= RISE)}.
 
 The gradient of ONNX Runtime against PyTorch's autograd, motif by motif: the share of values that
 differ by more than {AGREEMENT:g} of the largest; the difference's length by the gradient's; and
-how far PyTorch's own float32 is from its float64 (where two values are equal but for rounding, the
-gradient may go either way):
+how far PyTorch's own float32 is from its float64. Where two values are equal but for rounding, as
+in flat parts of a picture of 8 bits, the gradient may go either way, so the photographs have noise
+below a step of 8 bits here:
 
 {results.table(("layer", "values beyond", "difference", "PyTorch's own"), layers)}
 
@@ -121,6 +124,9 @@ def gradients(
     PyTorch's gradient in float32 against its own in float64."""
     worst: dict[str, tuple[float, ...]] = {}
     net = load_perceptual()
+    rng = np.random.default_rng(0)
+    below = [rng.uniform(-0.5, 0.5, p.shape).astype(np.float32) / 255 for p in pictures]
+    pictures = [np.clip(p + noise, 0, 1) for p, noise in zip(pictures, below, strict=True)]
     for preset in found.card.presets:
         layer, vectors, energy = motif_vectors(found, preset["name"])
         step = DreamStep(net, layer)

@@ -70,28 +70,49 @@ def test_a_run_learns_resumes_and_exports(
         Engine(["cpu"], 1).session(found.graph(graph))
 
 
-def test_a_bundle_is_a_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    module: Any = inpaint
-    for name in ("photographs", "free_paintings"):
-        monkeypatch.setattr(module.sets, name, lambda root: [])
-    monkeypatch.setattr(inpaint, "content_pictures", lambda s: [leaves(0)])
+@pytest.mark.parametrize(("name", "width"), [("inpaint", "width"), ("restore", "find_width")])
+def test_a_bundle_is_a_start(
+    name: str, width: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for module in (inpaint, restore):
+        monkeypatch.setattr(module.sets, "photographs", lambda root: [])
+        monkeypatch.setattr(module.sets, "free_paintings", lambda root: [])
+        monkeypatch.setattr(module, "content_pictures", lambda s: [leaves(0)])
     monkeypatch.setattr(inpaint, "SqueezeNet", PerceptualNet)
     monkeypatch.setenv("TRIPTYCH_DATA", str(tmp_path))
 
     def nets(**chosen: Any) -> tuple[loop.Recipe, torch.nn.Module]:
-        recipe = commands._recipe("inpaint", {"width": 8, **chosen})
+        recipe = commands._recipe(name, {width: 8, **chosen})
         return recipe, recipe.setup(torch.device("cpu"))["net"]
 
     torch.manual_seed(3)
     recipe, net = nets()
     for value in net.parameters():  # alike ones would be stored but once
         torch.nn.init.normal_(value, std=0.05)
-    folder = recipe.export({"net": net}, Run(tmp_path / "run"), tmp_path / "inpaint")
+    folder = recipe.export({"net": net}, Run(tmp_path / "run"), tmp_path / name)
     _, again = nets(start=str(folder))
     for one, two in zip(net.parameters(), again.parameters(), strict=True):
         torch.testing.assert_close(one, two, atol=1e-3, rtol=1e-3)  # stored in half precision
     with pytest.raises(UserError, match="another width"):
-        nets(start=str(folder), width=16)
+        nets(start=str(folder), **{width: 16})
+
+
+def test_one_network_of_restoring_is_trained_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    module: Any = restore
+    for name in ("photographs", "free_paintings"):
+        monkeypatch.setattr(module.sets, name, lambda root: [])
+    monkeypatch.setattr(restore, "content_pictures", lambda s: [leaves(0)])
+    monkeypatch.setenv("TRIPTYCH_DATA", str(tmp_path))
+    chosen = {"size": 64, "batch": 2, "steps": 2, "warmup": 1, "ema": 0.5, "learns": "find"}
+    chosen |= {"precision": "32-true", "accelerator": "cpu"}
+    recipe = commands._recipe("restore", chosen)
+    torch.manual_seed(0)  # as the loop does
+    before = recipe.setup(torch.device("cpu"))["net"].state_dict()
+    after = loop.averaged(recipe, loop.fit(recipe, Run(tmp_path / "run")))["net"].state_dict()
+    changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"find"}
+    with pytest.raises(UserError, match="find, clean, tone"):
+        commands._recipe("restore", {"learns": "sky"}).setup(torch.device("cpu"))
 
 
 def _weights(recipe: loop.Recipe, run: Run) -> list[torch.Tensor]:

@@ -31,7 +31,7 @@ from triptych.task import Choice, Parameter, Result, Task
 
 Floats = NDArray[Any]  # float32
 
-RATE = 0.014  # mean change of a pixel in one step at strength 1, of 0..1
+RATE = 0.0175  # mean change of a pixel in one step at strength 1, of 0..1
 _SOFT = ((1, 0.4), (2, 1.0), (4, 2.0), (8, 3.0))  # the gradient averaged over so many px: weights
 _SMALLEST = 48  # px of the short side below which an octave shows nothing
 _MARGIN = 32  # px by which the grid may move, and that the soft parts of the gradient reach

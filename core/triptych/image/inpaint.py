@@ -19,7 +19,7 @@ from triptych.engine import Engine, Job
 from triptych.errors import UserError
 from triptych.image.completion import completed
 from triptych.image.hole import compact, grown, narrow, reach
-from triptych.image.overlay import mask_weights, to_network
+from triptych.image.overlay import lay_over, mask_weights, to_network
 from triptych.image.pyramid import pooled, smaller, softer
 from triptych.image.resample import resized
 from triptych.image.tiles import tile_map
@@ -65,7 +65,6 @@ def inpaint(
     hole = weights > 0
     if hole.all():
         raise UserError("the mask marks the whole picture: leave some of it to go by.")
-    made = picture.copy()
     rows, columns = _around(hole)
     before, inside = picture[rows, columns], hole[rows, columns]
     laid = inside & (method == "patches")
@@ -75,8 +74,11 @@ def inpaint(
     if not np.array_equal(laid, inside):
         before = fill(before, inside, network, engine, job.part(0, half), tile)
     found = _laid(before, laid, network, engine, job.part(half, 1), seed) if laid.any() else before
-    share = weights[rows, columns, None]
-    made[rows, columns] = (1 - share) * picture[rows, columns] + share * found
+    del before
+    around = picture[rows, columns]
+    lay_over(around, found, lambda _before, after: after, 1.0, weights[rows, columns])
+    made = picture.copy()
+    made[rows, columns] = found
     job.progress(1.0, "done")
     return Result(made, [network.used])
 
@@ -138,16 +140,17 @@ def fill(
     for level in range(levels, -1, -1):
         known, missing = smaller(picture, hole, 2**level)
         if guess is None:
-            guess = np.full_like(known, 0.5)
+            given = np.full_like(known, 0.5)
             guessed = np.zeros_like(missing)
         else:
-            guess = _plain(resized(guess, missing.shape, "BILINEAR"), coarse)
+            given = _plain(resized(guess, missing.shape, "BILINEAR"), coarse)
             guessed = missing
-        given = np.where(missing[..., None], guess, known)
+        np.copyto(given, known, where=~missing[..., None])
         share = job.part((levels - level) / (levels + 1), (levels - level + 1) / (levels + 1))
         guess = _run(given, missing, guessed, network, engine, share, tile, level == 0)
     assert guess is not None
-    return np.where(hole[..., None], guess, picture)
+    np.copyto(guess, picture, where=~hole[..., None])
+    return guess
 
 
 def _run(
@@ -172,7 +175,7 @@ def _run(
         made = np.where(masks[..., :1] > 0, np.clip(made, 0, 1), piece)
         return _steadied(made, masks[..., 0] > 0) if finest else made
 
-    masks = np.stack([hole, guessed], 2).astype(np.float32)
+    masks = np.stack([hole, guessed], 2)
     overlap, multiple = int(network.card.extra["overlap"]), int(network.card.extra["multiple"])
     return tile_map(given, filled, tile, overlap, job, multiple, border=multiple, beside=[masks])
 

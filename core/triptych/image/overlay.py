@@ -63,7 +63,7 @@ def lay_over(
         rows = slice(top, top + _STRIP)
         before, after = picture[rows], colour(picture[rows], made[rows])
         amount: Any = strength if weights is None else strength * weights[rows, :, None]
-        made[rows] = np.clip(before + amount * (after - before), 0, 1)
+        made[rows] = np.clip((1 - amount) * before + amount * after, 0, 1)
         if weights is not None:  # untouched means untouched, to the last bit
             outside = weights[rows] == 0
             made[rows][outside] = before[outside]

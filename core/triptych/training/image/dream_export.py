@@ -162,7 +162,7 @@ def _draw_thumbnails(folder: Path) -> None:
     (folder / "thumbnails").mkdir(exist_ok=True)
     for preset in opened.card.presets:
         layer, vectors, energy = motif_vectors(opened, preset["name"])
-        climb = Climb(opened, layer, vectors, energy, 1.5 * RATE, 0.5, 16, 1152)
+        climb = Climb(opened, layer, vectors, energy, 1.2 * RATE, 0.5, 16, 1152)
         made = resized(climb.dreamt(soft, 3, 1.6, 16, 0, engine, Job()), (THUMBNAIL, THUMBNAIL))
         stream = io.BytesIO()
         Image.fromarray((made * 255 + 0.5).astype(np.uint8)).save(stream, "WEBP", quality=80)

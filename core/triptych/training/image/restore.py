@@ -15,15 +15,17 @@ from PIL import Image
 from torch import Tensor, nn
 
 from triptych import bundle
+from triptych.errors import UserError
 from triptych.image.restore import THUMBNAIL, Tone, freshened
 from triptych.training import data, export
 from triptych.training.image import damage, sets
 from triptych.training.image.inpaint import Clamped, any_crop
-from triptych.training.image.restore_net import STRIDE, RestoreNet
+from triptych.training.image.restore_net import PARTS, STRIDE, RestoreNet
 from triptych.training.image.style import as_picture, as_tensor, content_pictures
 from triptych.training.loop import LoopSettings, Recipe, Run
 from triptych.training.muon import MuonAdam
 
+_PREFIXES = dict(zip(PARTS, ("net.", "net.", ""), strict=True))  # of weights in the graphs
 OVERLAP = 96  # pixels that a judged pixel looks at most, nearly
 
 
@@ -37,6 +39,8 @@ class RestoreSettings:
     paintings: float = 0.5  # share of examples from paintings
     find_width: int = 24
     clean_width: int = 32
+    start: str = ""  # folder of a bundle to start from; empty: random weights
+    learns: str = "find clean tone"  # the networks that are trained; the others stay as they start
 
 
 class RestoreRecipe(Recipe):
@@ -61,11 +65,20 @@ class RestoreRecipe(Recipe):
         self.photographs = content_pictures(sets.photographs(root))
         self.paintings = content_pictures(sets.free_paintings(root))
         net = RestoreNet(self.settings.find_width, self.settings.clean_width)
+        if self.settings.start:
+            started = bundle.open_bundle(Path(self.settings.start))
+            for name, prefix in _PREFIXES.items():
+                export.load(net.get_submodule(name), started, name, prefix)
+        self.learns = self.settings.learns.split()
+        if not self.learns or not set(self.learns) <= set(PARTS):
+            raise UserError(f"learns: one or more of {', '.join(PARTS)}")
+        for name in PARTS:
+            net.get_submodule(name).requires_grad_(name in self.learns)
         net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return {"net": net}
 
     def optimizers(self, modules: Mapping[str, nn.Module]) -> dict[str, torch.optim.Optimizer]:
-        weights = list(modules["net"].parameters())
+        weights = [p for p in modules["net"].parameters() if p.requires_grad]
         rate = self.settings.rate
         groups = [
             {"params": [p for p in weights if p.ndim == 4], "lr": rate, "muon": True},
@@ -107,27 +120,30 @@ class RestoreRecipe(Recipe):
         self, part: str, modules: Mapping[str, nn.Module], batch: Any, progress: float
     ) -> tuple[Tensor, dict[str, float]]:
         damaged, shares, coded, wanted, thumbnail, amounts, tone = batch
-        seen, cleaned, told = (
-            t.float() for t in modules["net"](damaged, coded, amounts, thumbnail)
-        )
-        # what hides a quarter is worth filling
-        true = (shares * 2).clamp(max=1)
-        likely = torch.sigmoid(seen)
-        entropy = F.binary_cross_entropy_with_logits(seen, true)
-        both = (likely * true).sum((0, 2, 3))
-        all_ = (likely + true).sum((0, 2, 3))
-        dice = 1 - (2 * both + 50) / (all_ + 50)
-        apart = F.l1_loss(cleaned, wanted)
-        tone_apart = F.l1_loss(told, tone)
-        total = entropy + 0.3 * dice.mean() + 10 * apart + tone_apart
-        kinds = {f"dice_{k}": float(d) for k, d in zip(damage.KINDS, dice.detach(), strict=True)}
-        figures = {
-            "found": float(entropy.detach()),
-            **kinds,
-            "clean": float(apart.detach()),
-            "unclean": float(F.l1_loss(coded, wanted)),
-            "tone": float(tone_apart.detach()),
-        }
+        told = modules["net"](damaged, coded, amounts, thumbnail, self.learns)
+        told = {name: made.float() for name, made in told.items()}
+        total, figures = damaged.new_zeros(()), {}
+        if "find" in told:
+            # what hides a quarter is worth filling
+            true = (shares * 2).clamp(max=1)
+            likely = torch.sigmoid(told["find"])
+            entropy = F.binary_cross_entropy_with_logits(told["find"], true)
+            both = (likely * true).sum((0, 2, 3))
+            all_ = (likely + true).sum((0, 2, 3))
+            dice = 1 - (2 * both + 50) / (all_ + 50)
+            total = total + entropy + 0.3 * dice.mean()
+            figures["found"] = float(entropy.detach())
+            for kind, d in zip(damage.KINDS, dice.detach(), strict=True):
+                figures[f"dice_{kind}"] = float(d)
+        if "clean" in told:
+            apart = F.l1_loss(told["clean"], wanted)
+            total = total + 10 * apart
+            figures["clean"] = float(apart.detach())
+            figures["unclean"] = float(F.l1_loss(coded, wanted))
+        if "tone" in told:
+            tone_apart = F.l1_loss(told["tone"], tone)
+            total = total + tone_apart
+            figures["tone"] = float(tone_apart.detach())
         return total, figures
 
     @torch.no_grad()
@@ -140,10 +156,11 @@ class RestoreRecipe(Recipe):
         for row in range(8):
             made = self._example(10**9 + row)
             damaged, shares, coded, _, thumbnail = (t.to(device) for t in made[:5])
-            seen, clean, told = net(damaged, coded, torch.ones(1, 2, device=device), thumbnail)
-            found = torch.sigmoid(seen)
+            told = net(damaged, coded, torch.ones(1, 2, device=device), thumbnail)
+            found, clean = torch.sigmoid(told["find"]), told["clean"]
             values = np.ascontiguousarray(clean[0].permute(1, 2, 0).cpu().numpy())
-            fresh = as_tensor(255 * freshened(values, Tone(*told[0].tolist()), 1.0, 1.0))
+            tone = Tone(*told["tone"][0].tolist())
+            fresh = as_tensor(255 * freshened(values, tone, 1.0, 1.0))
             for column, one in enumerate((damaged, shares, found, coded, clean, fresh)):
                 sheet.paste(as_picture(one), (column * size, row * size))
         return sheet

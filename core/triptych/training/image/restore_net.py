@@ -6,11 +6,14 @@ little.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 STRIDE = 8  # what sides must divide by
+PARTS = ("find", "clean", "tone")  # the networks
 
 
 def _conv(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> nn.Conv2d:
@@ -95,7 +98,7 @@ class ToneNet(nn.Module):
 
 
 class RestoreNet(nn.Module):
-    """The three as one, for training: all that they say of a batch."""
+    """The three as one, for training: what those that are asked say of a batch."""
 
     def __init__(self, find_width: int = 24, clean_width: int = 32, tone_width: int = 32) -> None:
         super().__init__()
@@ -103,9 +106,15 @@ class RestoreNet(nn.Module):
         self.tone = ToneNet(tone_width)
 
     def forward(
-        self, damaged: Tensor, noisy: Tensor, amounts: Tensor, thumbnail: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        return self.find(damaged), self.clean(noisy, amounts), self.tone(thumbnail)
+        self,
+        damaged: Tensor,
+        noisy: Tensor,
+        amounts: Tensor,
+        thumbnail: Tensor,
+        asked: Sequence[str] = PARTS,
+    ) -> dict[str, Tensor]:
+        given = {"find": (damaged,), "clean": (noisy, amounts), "tone": (thumbnail,)}
+        return {name: getattr(self, name)(*given[name]) for name in asked}
 
 
 def _doubled(x: Tensor) -> Tensor:
