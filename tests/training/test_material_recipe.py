@@ -15,7 +15,7 @@ from triptych.image.texture_model import TextureModel
 from triptych.training import commands, export, loop
 from triptych.training.image.dead_leaves import dead_leaves
 from triptych.training.image.material import material, tiles
-from triptych.training.image.material.material_export import Reader, spread
+from triptych.training.image.material.material_export import Reader, medoids
 from triptych.training.image.material.nets import (
     CODE,
     GRID,
@@ -116,10 +116,14 @@ def test_a_code_tells_grain_from_none():
     assert layout.shape == (1, CODE, GRID, GRID)
 
 
-def test_what_is_spread_is_far_apart():
-    rows = np.concatenate([np.zeros((50, 2)), np.ones((1, 2)), 2 * np.ones((1, 2))])
-    assert {50, 51} <= set(spread(rows, 3))
-    assert spread(rows[:1], 3) == [0]
+def test_medoids_stand_in_the_middle_of_clusters():
+    rng = np.random.default_rng(0)
+    middles = np.array([[0.0, 0.0], [9.0, 0.0], [0.0, 9.0]])
+    rows = np.concatenate([middle + rng.normal(0, 0.5, (20, 2)) for middle in middles])
+    chosen = rows[medoids(rows, 3)]
+    nearest = ((middles[:, None] - chosen) ** 2).sum(2)
+    assert sorted(nearest.argmin(1)) == [0, 1, 2] and nearest.min(1).max() < 0.2
+    assert medoids(rows[:3], 5) == [0, 1, 2]
 
 
 def test_every_substance_is_possible():

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
+from scipy.cluster.vq import kmeans2
 from torch import Tensor, nn
 
 from triptych import bundle
+from triptych.image.texture_model import STYLES, strip_of
 from triptych.training import export
 from triptych.training.image.material import tiles
 from triptych.training.image.material.nets import CODE, GRID, STYLE, Coder, Decoder, Style, unstyled
 from triptych.training.image.material.substances import NOT_OFFERED, slug, substances
 
 EXEMPLARS = 10  # tiles of a class at most
-_WIDEST = 6.0  # deviations of a layout that are kept
-FILE = "exemplars.npz"
+_QUALITY = 95  # of their WebP
+
+Files = dict[str, bytes]
 
 
 class Reader(nn.Module):
@@ -81,38 +86,37 @@ def graphs(coder: Coder, decoder: Decoder, flow: nn.Module) -> dict[str, export.
 
 
 @torch.no_grad()
-def exemplars(reader: Reader, known: tiles.Tiles) -> bytes:
-    """Styles and layouts of some tiles of each class that is offered, as different as can be."""
-    styles, layouts, kinds = [], [], []
+def exemplars(reader: Callable[[Tensor], tuple[Tensor, Tensor]], known: tiles.Tiles) -> Files:
+    """Files with some tiles of each class that is offered, which stand for all of it: a strip of
+    pictures a class, and the styles and classes of all."""
+    styles, kinds, files = [], [], {}
     for kind, name in enumerate(known.classes):
         if name in NOT_OFFERED:
             continue
-        pixels = tiles.as_tensor(known.pixels[known.labels == kind])
-        read = [reader(one[None]) for one in pixels]
-        style = torch.cat([pair[0] for pair in read]).numpy()
-        for number in spread(style[:, : 2 * CODE], EXEMPLARS):
-            styles.append(style[number])
-            layouts.append(read[number][1][0].numpy())
-            kinds.append(kind)
-    packed = (np.stack(layouts) * (127 / _WIDEST)).round().clip(-127, 127).astype(np.int8)
-    stream = io.BytesIO()
-    np.savez_compressed(
-        stream,
-        style=np.stack(styles).astype(np.float16),
-        layout=packed,
-        scale=np.float32(_WIDEST / 127),
-        kind=np.array(kinds, np.int64),
-    )
-    return stream.getvalue()
+        pixels = known.pixels[known.labels == kind]
+        style = np.concatenate([reader(tiles.as_tensor(one[None]))[0].numpy() for one in pixels])
+        chosen = medoids(style[:, : 2 * CODE], EXEMPLARS)
+        styles.append(style[chosen])
+        kinds += [kind] * len(chosen)
+        strip = io.BytesIO()
+        Image.fromarray(np.concatenate(pixels[chosen])).save(strip, "WEBP", quality=_QUALITY)
+        files[strip_of(slug(name))] = strip.getvalue()
+    told = io.BytesIO()
+    style = np.concatenate(styles).astype(np.float16)
+    np.savez_compressed(told, style=style, kind=np.array(kinds, np.int64))
+    return {**files, STYLES: told.getvalue()}
 
 
-def spread(rows: NDArray[Any], count: int) -> list[int]:
-    """Up to `count` of the rows, each the farthest from those before it; first the middle one."""
-    chosen = [int(((rows - rows.mean(0)) ** 2).sum(1).argmin())]
-    nearest = ((rows - rows[chosen[0]]) ** 2).sum(1)
-    while len(chosen) < min(count, len(rows)):
-        chosen.append(int(nearest.argmax()))
-        nearest = np.minimum(nearest, ((rows - rows[chosen[-1]]) ** 2).sum(1))
+def medoids(rows: NDArray[Any], count: int) -> list[int]:
+    """Up to `count` of the rows, each in the middle of a cluster of them."""
+    if len(rows) <= count:
+        return list(range(len(rows)))
+    even = (rows - rows.mean(0)) / (rows.std(0) + 1e-6)
+    middles, labels = kmeans2(even, count, iter=30, minit="++", seed=0)
+    chosen = []
+    for number in np.unique(labels):
+        own = np.flatnonzero(labels == number)
+        chosen.append(int(own[((even[own] - middles[number]) ** 2).sum(1).argmin()]))
     return chosen
 
 
@@ -143,11 +147,12 @@ def write(
         notes=(
             "Makes tiles of a material. A tile starts from one of the exemplars in the bundle "
             f"(at most {EXEMPLARS} of a class, CC0), is laid anew along least cuts, takes on some "
-            "of the colours of another and goes through the flow; it is not made from noise alone."
+            "of the colours of another and goes through the flow; what the networks do not draw of "
+            "its grain is laid over that. It is not made from noise alone."
         ),
         created=export.today(),
         extra={"classes": offered, "kinds": len(known.classes), "side": tiles.SIDE, "grid": GRID},
         **facts,
     )
-    files = {FILE: exemplars(Reader(coder), known)}
+    files = exemplars(Reader(coder), known)
     return export.write_bundle(folder, card, graphs(coder, decoder, flow), files)
