@@ -1,9 +1,9 @@
 """The DCGAN (Radford et al. 2016) that synthesised pictures are measured against.
 
 It makes 64 x 64 px from a latent and a domain with about as many weights as the composer, and is
-trained with its authors' settings on the same crops. Its minutes are those that threads of the
-processor were busy, all added up. What it has reached is kept in out/dcgan.pt, so that it can be
-trained beforehand, in parts: `python benchmarks/dcgan.py --minutes 60`.
+trained with its authors' settings on the same crops. It is measured in steps and not in minutes,
+since machines differ. What it has reached is kept in out/dcgan.pt, so that it can be trained
+beforehand, in parts: `python benchmarks/dcgan.py --steps 5000`.
 """
 
 from __future__ import annotations
@@ -69,8 +69,9 @@ class Discriminator(nn.Module):
         return made
 
 
-def trained(minutes: float, batch: int, seed: int = 0) -> tuple[Dcgan, int, float]:
-    """A DCGAN trained for so many minutes of one thread, with what is kept; its steps, its minutes.
+def trained(least: int, batch: int, seed: int = 0) -> tuple[Dcgan, int, float]:
+    """A DCGAN trained for that many steps at least, with what is kept; its steps, its minutes (the
+    time that all its threads worked).
 
     Raises ValueError when what is kept was trained with another batch.
     """
@@ -104,13 +105,13 @@ def trained(minutes: float, batch: int, seed: int = 0) -> tuple[Dcgan, int, floa
         torch.save(state, KEPT.with_suffix(".new"))
         KEPT.with_suffix(".new").replace(KEPT)
 
-    if seconds < 60 * minutes:
+    if steps < least:
         rng = np.random.default_rng([seed, steps])
         crops = domains.small(domains.load(data.data_root()), _CROPS, seed)
         torch.manual_seed(seed + steps)
         which = torch.arange(batch) % len(DOMAINS)
         saved = seconds
-        while seconds < 60 * minutes:
+        while steps < least:
             began = time.process_time()
             drawn = [crops[int(n)][int(rng.integers(_CROPS))] for n in which]
             real = 2 * as_batch(drawn, torch.device("cpu")) - 1
@@ -134,9 +135,9 @@ def trained(minutes: float, batch: int, seed: int = 0) -> tuple[Dcgan, int, floa
 
 if __name__ == "__main__":
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--minutes", type=float, default=60, help="of a thread's time, in all")
+    options.add_argument("--steps", type=int, default=9000, help="in all (default 9000)")
     options.add_argument("--batch", type=int, default=32, help="pictures in a step (default 32)")
     options.add_argument("--threads", type=int, default=2, help="CPU threads (default 2)")
     given = options.parse_args()
     torch.set_num_threads(given.threads)
-    print(trained(given.minutes, given.batch)[1], "steps")
+    print(trained(given.steps, given.batch)[1], "steps")

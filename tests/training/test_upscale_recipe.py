@@ -24,7 +24,7 @@ from triptych.training.image.dead_leaves import dead_leaves
 from triptych.training.image.perceptual import PerceptualNet
 from triptych.training.image.upscale_data import as_bytes, pair_of
 from triptych.training.image.upscale_degrade import degrade
-from triptych.training.image.upscale_export import export_upscale, parameters, plain
+from triptych.training.image.upscale_export import export_upscale, load_upscale, parameters, plain
 from triptych.training.image.upscale_net import SCALES, RepConv, UpscaleNet, cubic_kernel
 from triptych.training.loop import Run
 
@@ -151,22 +151,57 @@ def test_a_run_learns_resumes_and_exports(tmp_path: Path) -> None:
     assert [source["name"] for source in made.card.data] == list(SETS)
 
 
-def test_a_bundle_is_a_start(tmp_path: Path) -> None:
-    torch.manual_seed(5)
-    net = UpscaleNet(8, 2)
+def varied(net: UpscaleNet) -> UpscaleNet:
     for conv in net.modules():
         if isinstance(conv, RepConv):
             torch.nn.init.normal_(conv.point, std=0.2)
     for name, value in net.named_parameters():  # alike ones would be stored but once
-        if name.endswith("bias"):
+        if name.endswith(("bias", "again")):
             torch.nn.init.normal_(value, std=0.1)
+    return net
+
+
+def test_a_bundle_is_a_start(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    net = varied(UpscaleNet(8, 2, (2, 3)))
     export_upscale(net, tmp_path / "upscale")
-    small = [torch.rand(1, 3, 9, 8) for _ in SCALES]
-    again = recipe(start=str(tmp_path / "upscale")).setup(torch.device("cpu"))["model"]
-    for one, two in zip(net(small), again(small), strict=True):
+    small = {scale: torch.rand(1, 3, 9, 8) for scale in SCALES}
+    again = recipe(start=str(tmp_path / "upscale"), twice="2 3").setup(torch.device("cpu"))["model"]
+    for one, two in zip(net(small).values(), again(small).values(), strict=True):
         torch.testing.assert_close(one, two, atol=1e-4, rtol=0)  # weights are stored in float16
-    with pytest.raises(UserError, match="another width or depth"):
-        recipe(start=str(tmp_path / "upscale"), depth=3).setup(torch.device("cpu"))
+    wrong: tuple[dict[str, Any], ...] = ({"depth": 3, "twice": "2 3"}, {"twice": "2"})
+    for other in wrong:
+        with pytest.raises(UserError, match="another width or depth, or with another twice"):
+            recipe(start=str(tmp_path / "upscale"), **other).setup(torch.device("cpu"))
+
+
+def test_what_goes_through_the_trunk_twice_begins_as_it_was(tmp_path: Path) -> None:
+    net = varied(UpscaleNet(8, 2))
+    export_upscale(net, tmp_path / "upscale")
+    twice = UpscaleNet(8, 2, SCALES)
+    load_upscale(twice, tmp_path / "upscale")
+    small = {scale: torch.rand(1, 3, 9, 8) for scale in SCALES}
+    for one, two in zip(net(small).values(), twice(small).values(), strict=True):
+        torch.testing.assert_close(one, two, atol=1e-4, rtol=0)
+    assert [one.reach for one in twice.nets] == [6] * 3
+
+
+def test_scales_are_trained_apart(tmp_path: Path) -> None:
+    made = recipe().settings
+    export_upscale(varied(UpscaleNet(made.width, made.depth)), tmp_path / "upscale")
+    chosen = recipe(start=str(tmp_path / "upscale"), scales="3")
+    run = loop.fit(chosen, Run(tmp_path / "run"))
+    after = loop.averaged(chosen, run)["model"]
+    start = chosen.setup(torch.device("cpu"))["model"].state_dict()
+    changed = {
+        name.split(".")[0]
+        for name, value in after.state_dict().items()
+        if not torch.equal(value, start[name])
+    }
+    assert changed == {str(SCALES.index(3))}
+    for wrong in ("5", ""):
+        with pytest.raises(UserError, match="2, 3 and 4"):
+            recipe(scales=wrong).setup(torch.device("cpu"))
 
 
 @settings(deadline=None, max_examples=20)

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
+from triptych.errors import UserError
 from triptych.training import data, export
 from triptych.training.image import sets, upscale_data
 from triptych.training.image.patch_critic import PatchCritic, score, told_apart
@@ -36,6 +37,8 @@ class UpscaleSettings:
 
     width: int = 48  # channels of the trunk
     depth: int = 6  # its convolutions
+    twice: str = ""  # the scales whose trunk is gone through twice: "2 3"
+    scales: str = "2 3 4"  # those that learn; the others stay as they start
     patch: int = 40  # pixels of a small crop's side
     rate: float = 3e-3
     colour: float = 0.2  # weight of the three colours' error beside that of luminance
@@ -49,7 +52,7 @@ class UpscaleSettings:
 
 
 class UpscaleRecipe(Recipe):
-    """Train all scales at once: a third of each batch is of each scale.
+    """Train some scales at once: an equal share of each batch is of each.
 
     Loss: the mean absolute error of luminance (what PSNR is measured on) and of the colours. With
     `crisp`, the small pictures are damaged (see `upscale_degrade`), and the error of SqueezeNet's
@@ -68,14 +71,19 @@ class UpscaleRecipe(Recipe):
         return sets.photographs(data.data_root())
 
     def setup(self, device: torch.device) -> dict[str, nn.Module]:
-        self.drawn, self.valid = [], []
-        for scale in SCALES:
+        self.scales = _scales(self.settings.scales)
+        if not self.scales:
+            raise UserError("scales: one or more of 2, 3 and 4")
+        self.drawn, self.valid = {}, {}
+        for scale in self.scales:
             train, valid = upscale_data.load(self.sources(), scale, self.settings.patch)
-            self.drawn.append(upscale_data.Pairs(train, scale, self.settings.patch))
-            self.valid.append(valid[:_JUDGED])
-        net = UpscaleNet(self.settings.width, self.settings.depth)
+            self.drawn[scale] = upscale_data.Pairs(train, scale, self.settings.patch)
+            self.valid[scale] = valid[:_JUDGED]
+        net = UpscaleNet(self.settings.width, self.settings.depth, _scales(self.settings.twice))
         if self.settings.start:
             load_upscale(net, Path(self.settings.start))
+        for one in net.nets:
+            one.requires_grad_(one.scale in self.scales)
         net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if not self.settings.crisp:
             return {"model": net}
@@ -85,11 +93,11 @@ class UpscaleRecipe(Recipe):
         return {"model": net, "critic": PatchCritic(1).to(device)}
 
     def optimizers(self, modules: Mapping[str, nn.Module]) -> dict[str, torch.optim.Optimizer]:
-        weights = list(modules["model"].parameters())
+        weights = [p for p in modules["model"].parameters() if p.requires_grad]
         rate = self.settings.rate
         groups = [
-            {"params": [p for p in weights if p.ndim > 1], "lr": rate, "muon": True},
-            {"params": [p for p in weights if p.ndim == 1], "lr": rate / 3},
+            {"params": [p for p in weights if p.ndim in (2, 4)], "lr": rate, "muon": True},
+            {"params": [p for p in weights if p.ndim in (1, 3)], "lr": rate / 3},
         ]
         found: dict[str, torch.optim.Optimizer] = {"model": MuonAdam(groups, betas=(0.9, 0.99))}
         if self.settings.crisp:
@@ -99,20 +107,20 @@ class UpscaleRecipe(Recipe):
         return found
 
     def batch(self, indices: range, device: torch.device) -> Any:
-        small: list[list[Any]] = [[] for _ in SCALES]
-        large: list[list[Any]] = [[] for _ in SCALES]
+        small: dict[int, list[Any]] = {scale: [] for scale in self.scales}
+        large: dict[int, list[Any]] = {scale: [] for scale in self.scales}
         for index in indices:
-            which = index % len(SCALES)
+            scale = self.scales[index % len(self.scales)]
             rng = np.random.default_rng((self.loop.seed, index))
-            before, after = self.drawn[which].draw(rng)
+            before, after = self.drawn[scale].draw(rng)
             if self.settings.crisp:
-                before = degrade(after, SCALES[which], rng, self.settings.damage)
-            small[which].append(before)
-            large[which].append(after)
+                before = degrade(after, scale, rng, self.settings.damage)
+            small[scale].append(before)
+            large[scale].append(after)
         shift = np.random.default_rng((self.loop.seed, indices.start, 1)).integers(_SHIFT, size=2)
         return (
-            [as_batch(x, device) for x in small],
-            [as_batch(x, device) for x in large],
+            {scale: as_batch(x, device) for scale, x in small.items()},
+            {scale: as_batch(x, device) for scale, x in large.items()},
             shift.tolist(),
         )
 
@@ -121,11 +129,12 @@ class UpscaleRecipe(Recipe):
     ) -> tuple[Tensor, dict[str, float]]:
         small, large, (down, right) = batch
         if part == "critic":
-            shifted = [one[..., down:, right:] for one in large]
+            shifted = [one[..., down:, right:] for one in large.values()]
             return told_apart(modules["critic"], self.judge, shifted, self.made.pop(0)), {}
         squared = progress > 1 - self.settings.squared
-        total, figures, taps = small[0].new_zeros(()), {}, []
-        for scale, made, wanted in zip(SCALES, modules["model"](small), large, strict=True):
+        total, figures, taps = large[self.scales[0]].new_zeros(()), {}, []
+        for scale, made in modules["model"](small).items():
+            wanted = large[scale]
             edge = scale * _EDGE
             apart = (made.float() - wanted)[..., edge:-edge, edge:-edge]
             luma = torch.einsum("nchw,c->nhw", apart, torch.from_numpy(upscale_data.LUMA).to(apart))
@@ -141,7 +150,7 @@ class UpscaleRecipe(Recipe):
             figures[f"psnr{scale}"] = float(-10 * (luma.detach() ** 2).mean().log10())
         if self.settings.crisp:
             self.made.append([[tap.detach() for tap in each] for each in taps])
-        return total / len(SCALES), figures
+        return total / len(self.scales), figures
 
     def _look(self, critic: nn.Module, taps: list[Tensor], wanted: Tensor) -> Tensor:
         """How far what was made is from the originals in features, and what the critic says."""
@@ -156,10 +165,10 @@ class UpscaleRecipe(Recipe):
         """Bicubic, the network and the original of one picture per scale; prints the PSNR."""
         model = modules["model"]
         assert isinstance(model, UpscaleNet)
-        sheet, told = Image.new("RGB", (3 * 384, 3 * 384)), []
-        for row, (net, pairs) in enumerate(zip(model.nets, self.valid, strict=True)):
+        sheet, told = Image.new("RGB", (3 * 384, len(self.scales) * 384)), []
+        for row, net in enumerate(one for one in model.nets if one.scale in self.scales):
             scale, gains, scores = net.scale, [], []
-            for place, pair in enumerate(pairs):
+            for place, pair in enumerate(self.valid[scale]):
                 small, large = pair.small[:_SIDE, :_SIDE], pair.large
                 large = large[: scale * small.shape[0], : scale * small.shape[1]]
                 x = as_batch([small], next(net.parameters()).device)
@@ -190,6 +199,13 @@ class UpscaleRecipe(Recipe):
             data=export.ledger(self.sources()),
             recipe=export.made_by(self, dataclasses.asdict(self.settings), run),
         )
+
+
+def _scales(told: str) -> list[int]:
+    words = told.split()
+    if not set(words) <= {str(scale) for scale in SCALES}:
+        raise UserError(f"{told!r}: scales are 2, 3 and 4")
+    return [scale for scale in SCALES if str(scale) in words]
 
 
 def as_batch(pictures: list[Any], device: torch.device) -> Tensor:

@@ -103,7 +103,7 @@ def export_upscale(
         created=export.today(),
         notes=NOTES[crisp] + FORM,
         extra={
-            "overlap": nets[0].reach,
+            "overlap": max(one.reach for one in nets),
             "border": _BORDER,
             "parameters": {f"x{one.scale}": parameters(one) for one in nets},
             "multiply_adds": {f"x{one.scale}": round(multiply_adds(one), 2) for one in nets},
@@ -115,18 +115,23 @@ def export_upscale(
 
 @torch.no_grad()
 def load_upscale(net: UpscaleNet, folder: Path) -> None:
-    """Give `net` the weights of the bundle in `folder`, which must be of its width and depth."""
+    """Give `net` the weights of the bundle in `folder`, which must be of its width and depth.
+
+    A network that goes through its trunk twice may start from one that does not.
+    """
     found = bundle.open_bundle(folder)
     for one in net.nets:
         stored = export.weights(found.graph(f"x{one.scale}"))
         layers: dict[str, Any] = {"entry": one.entry, "head": one.head}
         layers |= {f"trunk.{place}": conv for place, conv in enumerate(one.trunk)}
+        again = stored.get("net.again")
         for name, layer in layers.items():
             weight, bias = stored.get(f"net.{name}.weight"), stored.get(f"net.{name}.bias")
-            if weight is None or bias is None or weight.shape != layer.weight.shape:
+            other = again is not None and one.again is None
+            if weight is None or bias is None or weight.shape != layer.weight.shape or other:
                 raise UserError(
-                    f"the bundle {found.listed} is of a network of another width or depth: set "
-                    "width and depth as its card says"
+                    f"the bundle {found.listed} is of a network of another width or depth, or with "
+                    "another twice: set them as its card says"
                 )
             if isinstance(layer, RepConv):
                 layer.point.zero_()
@@ -134,3 +139,5 @@ def load_upscale(net: UpscaleNet, folder: Path) -> None:
                 weight = weight - layer.kernel()
             layer.weight.copy_(weight)
             layer.bias.copy_(bias)
+        if again is not None and one.again is not None:
+            one.again.copy_(again)

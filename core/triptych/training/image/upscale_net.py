@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -42,12 +42,14 @@ class ScaleNet(nn.Module):
     """Pictures N x 3 x H x W, 0..1, to N x 3 x sH x sW for one scale s.
 
     The trunk works on the small picture; a head gives the s*s pixels of each of its pixels (Shi et
-    al. 2016) as what is to be added to bicubic interpolation.
+    al. 2016) as what is to be added to bicubic interpolation. With `twice`, what the trunk made
+    goes through it once more (recursion as in Kim et al. 2016): no more weights, twice the work.
     """
 
-    def __init__(self, width: int, depth: int, scale: int) -> None:
+    def __init__(self, width: int, depth: int, scale: int, twice: bool = False) -> None:
         super().__init__()
         self.scale = scale
+        self.again = nn.Parameter(torch.zeros(width, 1, 1)) if twice else None
         self.entry = nn.Conv2d(3, width, 3, padding=1)
         self.trunk = nn.ModuleList(RepConv(width) for _ in range(depth))
         self.head = nn.Conv2d(width, 3 * scale * scale, 3, padding=1)
@@ -59,15 +61,18 @@ class ScaleNet(nn.Module):
     @property
     def reach(self) -> int:
         """Pixels of the small picture that a result depends on, on every side."""
-        return len(self.trunk) + 2
+        return len(self.trunk) * (1 if self.again is None else 2) + 2
 
     def features(self, small: Tensor) -> Tensor:
         """What the head reads: N x width x H x W."""
         first = F.relu(self.entry(small - 0.5))  # the padding is then mid grey
-        x = first
+        x = self._once(first) + first
+        return x if self.again is None else x + self.again * self._once(x)
+
+    def _once(self, x: Tensor) -> Tensor:
         for conv in self.trunk:
             x = F.relu(conv(x))
-        return x + first
+        return x
 
     def detail(self, small: Tensor) -> Tensor:
         """What is to be added, before the shuffle: N x 3*s*s x H x W."""
@@ -86,19 +91,19 @@ class ScaleNet(nn.Module):
 
 
 class UpscaleNet(nn.ModuleList):
-    """A network for each of SCALES; they share nothing."""
+    """A network for each of SCALES; they share nothing. `twice` names those that recur."""
 
-    def __init__(self, width: int, depth: int) -> None:
-        super().__init__(ScaleNet(width, depth, scale) for scale in SCALES)
+    def __init__(self, width: int, depth: int, twice: Container[int] = ()) -> None:
+        super().__init__(ScaleNet(width, depth, scale, scale in twice) for scale in SCALES)
 
     @property
     def nets(self) -> list[ScaleNet]:
         """In the order of SCALES."""
         return [one for one in self if isinstance(one, ScaleNet)]
 
-    def forward(self, small: Sequence[Tensor]) -> list[Tensor]:
-        """Each scale's small pictures, larger."""
-        return [net(x) for net, x in zip(self.nets, small, strict=True)]
+    def forward(self, small: Mapping[int, Tensor]) -> dict[int, Tensor]:
+        """The small pictures of some scales, larger."""
+        return {net.scale: net(small[net.scale]) for net in self.nets if net.scale in small}
 
 
 def cubic_kernel(scale: int) -> Tensor:
