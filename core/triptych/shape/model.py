@@ -10,6 +10,7 @@ not hold of latents, where a leg that stands elsewhere vanishes.
 from __future__ import annotations
 
 import base64
+import functools
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,11 +22,10 @@ from numpy.typing import NDArray
 from triptych import bundle
 from triptych.engine import Engine, Job
 from triptych.errors import UserError, did_you_mean
-from triptych.shape import space
 from triptych.shape.distances import signed_distances
 from triptych.shape.field import Field
 from triptych.shape.mesh import Mesh
-from triptych.shape.space import Space
+from triptych.shape.space import Space, sharpened
 from triptych.shape.subject import cut_out
 from triptych.task import Choice
 
@@ -115,7 +115,7 @@ class ShapeModel:
         extra = self.bundle.card.extra
         far = made[:, :-3]
         if share := float(extra.get("sharpened", 0)):
-            far = space.sharpened(far, int(extra["nodes"]), share)
+            far = sharpened(far, int(extra["nodes"]), share)
         reach = float(extra["reach"])
         return np.concatenate([far.clip(-reach, reach), wish["proportions"]], 1)
 
@@ -126,11 +126,11 @@ class ShapeModel:
             latent = self._space.coordinates(latent, int(self.bundle.card.extra["seen"]))
         return self._run("code", {"coordinates": latent, **wish})["code"]
 
-    @property
+    @functools.cached_property
     def _space(self) -> Space | None:
         """None: a latent's coordinates are its numbers."""
-        sha256 = self.bundle.card.files.get("space.npz")
-        return space.read(self.bundle.file("space.npz"), sha256) if sha256 else None
+        known = "space.npz" in self.bundle.card.files
+        return Space.stored(self.bundle.arrays("space.npz")) if known else None
 
     def _wish(self, shares: Mapping[str, float], size: Array) -> dict[str, Array]:
         kinds = np.zeros((1, len(self.categories)), np.float32)

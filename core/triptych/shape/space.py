@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,12 @@ class Space:
     mean: Array
     axes: Array
 
+    @classmethod
+    def stored(cls, held: Mapping[str, Array]) -> Space:
+        """The space that a bundle's arrays tell; their axes are int8 with a step each."""
+        axes = held["axes"].astype(np.float32) * held["step"][:, None]
+        return cls(held["mean"].astype(np.float32), axes)
+
     def coordinates(self, latent: Array, count: int) -> Array:
         """The first `count` coordinates (B x count) of latents (B x LATENT)."""
         axes = self.axes[:count]
@@ -32,14 +37,6 @@ class Space:
         """The latents (B x LATENT) of coordinates (B x count)."""
         made: Array = self.mean + coordinates @ self.axes
         return made
-
-
-@functools.lru_cache(maxsize=2)
-def read(path: Path, sha256: str) -> Space:
-    """The space in a bundle's `space.npz` of that hash; its axes are int8 with a step each."""
-    with np.load(path) as held:
-        axes = held["axes"].astype(np.float32) * held["step"][:, None]
-        return Space(held["mean"].astype(np.float32), axes)
 
 
 def sharpened(distances: Array, nodes: int, share: float) -> Array:
