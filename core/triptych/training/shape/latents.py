@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from triptych import bundle
 from triptych.shape import space as components
 from triptych.training.export import as_int8
 from triptych.training.shape.shape_net import LATENT, REACH
@@ -71,9 +71,9 @@ class Space(nn.Module):
 
     @classmethod
     @torch.no_grad()
-    def read(cls, path: Path, sha256: str) -> Space:
-        """The space that `told` wrote."""
-        held = components.read(path, sha256)
+    def read(cls, found: bundle.Bundle) -> Space:
+        """The space that `told` wrote into a bundle."""
+        held = components.Space.stored(found.arrays("space.npz"))
         made = cls(len(held.axes))
         made.mean.copy_(torch.from_numpy(held.mean))
         made.axes.copy_(torch.from_numpy(held.axes))

@@ -65,7 +65,7 @@ def load_shape(folder: Path) -> ShapeNet:
 def load_coder(folder: Path) -> Coder:
     """The coder in a bundle of shapes."""
     found = bundle.open_bundle(folder)
-    space = Space.read(found.file("space.npz"), found.card.files["space.npz"])
+    space = Space.read(found)
     coder = Coder(len(FAMILIES), space, int(found.card.extra["seen"]))
     named = weights(found.graph("code")) | weights(found.graph("build"))
     stored = {name.removeprefix("coder."): value for name, value in named.items()}
