@@ -54,13 +54,14 @@ def overlaid(picture: Floats, rng: np.random.Generator) -> Overlay:
 
 def cracks(height: int, width: int, rng: np.random.Generator) -> Floats:
     """Craquelure, H x W: the bent borders of Voronoi cells, wide here and gone there."""
-    cell = rng.uniform(10, 45)
+    single = rng.random() < 0.3  # long cracks, as wood and canvas get
+    cell = rng.uniform(60, 250) if single else rng.uniform(10, 45)
     stretch = np.exp(rng.uniform(-0.5, 0.5))
     turn = rng.uniform(0, np.pi)
     y, x = np.mgrid[:height, :width].astype(np.float32)
-    bend = cell * rng.uniform(0.1, 0.4)
-    x = x + bend * field(height, width, 2 * cell, rng)
-    y = y + bend * field(height, width, 2 * cell, rng)
+    for bend, span in ((cell * rng.uniform(0.1, 0.4), 2 * cell), (rng.uniform(0, 3), 10)):
+        x = x + bend * field(height, width, span, rng)
+        y = y + bend * field(height, width, span, rng)
     u = (x * np.cos(turn) + y * np.sin(turn)) / (cell * stretch)
     v = (y * np.cos(turn) - x * np.sin(turn)) / (cell / stretch)
     at_u, at_v = np.floor(u).astype(int), np.floor(v).astype(int)
