@@ -93,6 +93,10 @@ def test_a_bundle_is_a_start(
     _, again = nets(start=str(folder))
     for one, two in zip(net.parameters(), again.parameters(), strict=True):
         torch.testing.assert_close(one, two, atol=1e-3, rtol=1e-3)  # stored in half precision
+    on, net = nets(start=str(folder))
+    made = on.export({"net": net}, Run(tmp_path / "on"), tmp_path / "on" / name)
+    first = bundle.open_bundle(folder).card.recipe
+    assert bundle.open_bundle(made).card.recipe["before"] == first
     with pytest.raises(UserError, match="another width"):
         nets(start=str(folder), **{width: 16})
 

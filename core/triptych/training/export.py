@@ -262,14 +262,19 @@ def _fill(
 
 
 def made_by(recipe: Recipe, settings: Mapping[str, Any], run: Run) -> dict[str, Any]:
-    """What the card says of the training; of a path only its last part."""
-    return {
+    """What the card says of the training, and of that of the bundle it started from; of a path
+    only its last part."""
+    told = {
         "name": recipe.name,
         "settings": {key: _told(value) for key, value in settings.items()},
         "loop": dataclasses.asdict(recipe.loop),
         "steps": run.step,
         "minutes": round(run.seconds / 60, 1),
     }
+    start = settings.get("start")
+    if start and (Path(start) / "card.json").is_file():
+        told["before"] = bundle.open_bundle(start, verify=False).card.recipe
+    return told
 
 
 def _told(value: Any) -> Any:
