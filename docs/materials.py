@@ -10,8 +10,8 @@ from PIL import Image
 from triptych.image.texture import MATERIAL
 
 SHOWN = (
-    *(("bricks", 3), ("paving-stones", 5), ("wood-floor", 4), ("rocks", 11), ("roofing-tiles", 12)),
-    *(("carpet", 12), ("planks", 2), ("onyx", 6), ("terrazzo", 3), ("fabric", 12)),
+    *(("bricks", 7), ("paving-stones", 5), ("wood-floor", 4), ("rocks", 11), ("roofing-tiles", 12)),
+    *(("carpet", 12), ("planks", 2), ("onyx", 6), ("terrazzo", 3), ("fabric", 5)),
 )
 CELL, GAP = 256, 8
 
