@@ -60,8 +60,8 @@ defaults:
 
 {results.table(head, rises)}
 
-Wanted at least {RISE:g} times for each motif: {results.verdict(least >= RISE)}; in each photograph
-alone, in one of which the motif may be to begin with: {results.verdict(alone >= RISE)}.
+Wanted at least {RISE:g} times for each motif: {results.verdict(least >= RISE)}; in each single
+photograph: {results.verdict(alone >= RISE)}.
 
 The gradient of ONNX Runtime against PyTorch's autograd, motif by motif: the share of values that
 differ by more than {AGREEMENT:g} of the largest; the difference's length by the gradient's; and

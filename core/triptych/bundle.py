@@ -129,9 +129,19 @@ class Bundle:
             self._verified.add(relative)
         return path
 
-    def arrays(self, relative: str) -> Mapping[str, NDArray[Any]]:
-        """The arrays of an .npz file that the card lists, read-only and unpacked once a process."""
-        return _arrays(self.file(relative), self.card.files[relative])
+    def arrays(self, relative: str, *needed: str) -> Mapping[str, NDArray[Any]]:
+        """The arrays of an .npz file that the card lists, read-only and unpacked once a process.
+
+        Raises UserError where one of those that are `needed` is not among them.
+        """
+        found = _arrays(self.file(relative), self.card.files[relative])
+        lacking = [name for name in needed if name not in found]
+        if lacking:
+            raise UserError(
+                f"the bundle {self.listed} has no {', '.join(lacking)} in {relative}: it was made "
+                "for another version of Triptych."
+            )
+        return found
 
     def verify(self) -> None:
         """Compare every graph and file with the card; UserError at the first that differs."""

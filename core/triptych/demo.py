@@ -99,9 +99,10 @@ def style_sections(folder: Path) -> list[Section]:
     first, second = presets[0], presets[min(1, len(presets) - 1)]
     a, b = first["name"], second["name"]
 
-    def style(file: str, title: str, text: str, *options: str, beside: str = "") -> Figure:
-        if "--scale" not in options:
-            options = (*options, "--scale", "2")
+    def style(
+        file: str, title: str, text: str, *options: str, beside: str = "", brush: str = "2"
+    ) -> Figure:
+        options = (*options, "--scale", brush)
         _run("style", folder / "photograph.jpg", folder / file, *options)
         command = ["triptych", "style", "photograph.jpg", "-o", file, *options]
         return Figure(file, title, text, shlex.join(command), beside)
@@ -134,8 +135,7 @@ def style_sections(folder: Path) -> list[Section]:
         strength.figures.append(style(f"strength-{value}.jpg", value, "", *words))
     brush = Section("Brush", "Strokes of one, two and four times the size.")
     for value in ("1", "2", "4"):
-        words = ["--style", a, "--scale", value]
-        brush.figures.append(style(f"brush-{value}.jpg", value, "", *words))
+        brush.figures.append(style(f"brush-{value}.jpg", value, "", "--style", a, brush=value))
     colour = Section("Colours of the photograph", "The brush of the painter, the colours as shot.")
     for preset in (first, second):
         name = preset["name"]

@@ -320,6 +320,14 @@ def test_arrays_are_read_as_they_were_written_and_cannot_be_changed(sound: Path)
     assert np.array_equal(open_bundle(sound).arrays("codes.npz")["codes"], codes + 1)
 
 
+def test_arrays_that_are_needed_are_there_or_missed(sound: Path) -> None:
+    np.savez_compressed(sound / "codes.npz", codes=np.zeros(3))
+    write_card(sound, open_bundle(sound, verify=False).card)
+    assert set(open_bundle(sound).arrays("codes.npz", "codes")) == {"codes"}
+    with pytest.raises(UserError, match=r"has no axes in codes\.npz"):
+        open_bundle(sound).arrays("codes.npz", "codes", "axes")
+
+
 def arrays_refused_or(spoilt: bytes, victim: Path) -> Any:
     """The arrays of the bundle `victim` with these bytes as their file; None where it refuses."""
     (victim / "codes.npz").write_bytes(spoilt)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from triptych.client import Worker, WorkerError
 from triptych.engine import Engine, Job
 from triptych.errors import UserError
 from triptych.image import material, tileable, torus
+from triptych.image.block_dct import packed, unpacked
 from triptych.image.texture_model import TextureModel, begun_anywhere, materials
 from triptych.provenance import read
 from triptych.shape import files
@@ -88,6 +90,52 @@ def test_a_border_is_no_harder_than_what_is_inside(height: int, width: int, seed
         lines = after.swapaxes(0, axis).astype(np.float64)
         inside = np.abs(np.diff(lines, axis=0)).mean()
         assert np.abs(lines[0] - lines[-1]).mean() <= inside + 1e-6
+
+
+def fine(tile: np.ndarray) -> float:
+    """The deviation of what a blur of 1 px takes away."""
+    return float((tile - torus.blurred(tile, 1.0)).std())
+
+
+@pytest.mark.parametrize("kind", ["bricks", "grass", "planks"])
+def test_a_tile_has_the_grain_of_an_exemplar_and_is_one_at_no_variety(kind: str):
+    model = TextureModel("material", ENGINE, Job())
+    stored = model.bundle.arrays("exemplars.npz")
+    exemplars = unpacked(stored["tile"][stored["kind"] == model.kinds[kind]])
+    grain = [fine(one) for one in exemplars]
+    for seed in range(3):
+        plain = model.generated(kind, seed, 0.0)
+        assert any(np.array_equal(np.sort(plain, None), np.sort(one, None)) for one in exemplars)
+        varied = model.generated(kind, seed, 0.3)
+        assert 0.7 * min(grain) < fine(varied) < 1.3 * max(grain)
+        assert not any(np.array_equal(varied, one) for one in exemplars)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from([8, 24, 128]), st.floats(0, 1))
+def test_packed_tiles_come_back_nearly_as_they_were(seed: int, side: int, contrast: float):
+    rng = np.random.default_rng(seed)
+    soft = torus.blurred(rng.random((side, side, 3)).astype(np.float32), 2.0)
+    tile = (128 + 255 * contrast * (soft - 0.5)).clip(0, 255).astype(np.uint8)[None]
+    back = unpacked(packed(tile))
+    assert back.shape == tile.shape and back.dtype == np.float32
+    assert back.min() >= 0 and back.max() <= 1
+    assert np.abs(255 * back - tile).mean() < 3
+
+
+def test_what_blender_runs_needs_no_image_library():
+    """Blender's Python has numpy, and the extension brings the runtime: no Pillow."""
+    source = """
+import sys
+sys.modules["PIL"] = None
+from triptych.engine import Engine
+from triptych.task import get_task
+engine = Engine(["cpu"], threads=1)
+print(get_task("material").run(None, None, engine, kind="bricks", size="256").made.colour.std())
+"""
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) > 0.01
 
 
 def test_every_material_offered_can_be_made():

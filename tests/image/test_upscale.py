@@ -24,7 +24,7 @@ from triptych.engine import Engine, Event, Job
 from triptych.errors import Cancelled, UserError
 from triptych.image.picture import Picture, load, save
 from triptych.image.resample import enlarge, shrink
-from triptych.image.upscale import SCALES, TASK
+from triptych.image.upscale import SCALES, TASK, reach
 from triptych.models import models
 from triptych.task import all_tasks, get_task
 from triptych.training.image.explore_export import export_explore
@@ -37,10 +37,10 @@ DEPTH = 3
 scales = pytest.mark.parametrize("scale", SCALES)
 
 
-def net(seed: int = 0, detail: float = 0.05) -> UpscaleNet:
+def net(seed: int = 0, detail: float = 0.05, twice: tuple[int, ...] = ()) -> UpscaleNet:
     """A network whose heads add about `detail` to what bicubic interpolation gives."""
     torch.manual_seed(seed)
-    made = UpscaleNet(8, DEPTH)
+    made = UpscaleNet(8, DEPTH, twice)
     for one in made.nets:
         torch.nn.init.normal_(one.head.weight, std=detail)
     return made
@@ -141,17 +141,22 @@ def test_a_model_that_draws_draws_once():
 
 
 @scales
-def test_a_tile_reads_no_less_than_the_network_sees(scale: int):
+@pytest.mark.parametrize("twice", [False, True])
+def test_a_tile_reads_no_less_than_the_network_sees(scale: int, twice: bool, tmp_path: Path):
     """The card's overlap is the receptive field: a farther pixel changes nothing, the last does."""
-    plain = PlainUpscale(net(detail=0.3).nets[SCALES.index(scale)])
-    reach = int(bundle.get_bundle("upscale").card.extra["overlap"])
+    whole = net(detail=0.3, twice=(scale,) if twice else ())
+    for one in whole.nets:
+        if one.again is not None:
+            torch.nn.init.constant_(one.again, 0.5)
+    plain = PlainUpscale(whole.nets[SCALES.index(scale)])
+    found = bundle.open_bundle(export_upscale(whole, tmp_path / "upscale"))
     x = torch.rand(1, 3, 41, 41, requires_grad=True)
     made = plain.net(x)
     middle = made[..., 20 * scale : 21 * scale, 20 * scale : 21 * scale]
     (slope,) = torch.autograd.grad(middle.abs().sum(), x)
     seen = torch.nonzero(slope.abs().sum((0, 1)) > 1e-6 * slope.abs().max())
-    assert (seen - 20).abs().max() <= reach
-    assert reach == DEPTH + 2
+    assert (seen - 20).abs().max() <= reach(found, scale)
+    assert reach(found, scale) == DEPTH * (1 + twice) + 2
 
 
 @scales

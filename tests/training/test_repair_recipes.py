@@ -107,16 +107,22 @@ def test_one_network_of_restoring_is_trained_alone(tmp_path: Path, monkeypatch: 
         monkeypatch.setattr(module.sets, name, lambda root: [])
     monkeypatch.setattr(restore, "content_pictures", lambda s: [leaves(0)])
     monkeypatch.setenv("TRIPTYCH_DATA", str(tmp_path))
+    torch.manual_seed(1)
+    first = commands._recipe("restore", {})
+    net = first.setup(torch.device("cpu"))["net"]
+    for value in net.parameters():  # alike ones would be stored but once
+        torch.nn.init.normal_(value, std=0.05)
+    folder = first.export({"net": net}, Run(tmp_path / "first"), tmp_path / "restore")
     chosen = {"size": 64, "batch": 2, "steps": 2, "warmup": 1, "ema": 0.5, "learns": "find"}
-    chosen |= {"precision": "32-true", "accelerator": "cpu"}
+    chosen |= {"precision": "32-true", "accelerator": "cpu", "start": str(folder)}
     recipe = commands._recipe("restore", chosen)
-    torch.manual_seed(0)  # as the loop does
     before = recipe.setup(torch.device("cpu"))["net"].state_dict()
     after = loop.averaged(recipe, loop.fit(recipe, Run(tmp_path / "run")))["net"].state_dict()
     changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
     assert changed == {"find"}
-    with pytest.raises(UserError, match="find, clean, tone"):
-        commands._recipe("restore", {"learns": "sky"}).setup(torch.device("cpu"))
+    for values, said in (({"learns": "sky"}, "find, clean, tone"), ({"learns": "find"}, "start")):
+        with pytest.raises(UserError, match=said):
+            commands._recipe("restore", values).setup(torch.device("cpu"))
 
 
 def _weights(recipe: loop.Recipe, run: Run) -> list[torch.Tensor]:

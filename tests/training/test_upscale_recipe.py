@@ -146,7 +146,7 @@ def test_a_run_learns_resumes_and_exports(tmp_path: Path) -> None:
     made = bundle.open_bundle(path)
     assert made.card.task == "upscale"
     assert set(made.card.graphs) == {"x2", "x3", "x4"}
-    assert made.card.extra["overlap"] == 4
+    assert made.card.extra["overlap"] == {"x2": 4, "x3": 4, "x4": 4}
     assert all(part["max_abs"] < 1e-4 for part in made.card.parity.values())
     assert [source["name"] for source in made.card.data] == list(SETS)
 
@@ -166,12 +166,14 @@ def test_a_bundle_is_a_start(tmp_path: Path) -> None:
     net = varied(UpscaleNet(8, 2, (2, 3)))
     export_upscale(net, tmp_path / "upscale")
     small = {scale: torch.rand(1, 3, 9, 8) for scale in SCALES}
-    again = recipe(start=str(tmp_path / "upscale"), twice="2 3").setup(torch.device("cpu"))["model"]
+    again = recipe(start=str(tmp_path / "upscale"), twice=(2, 3)).setup(torch.device("cpu"))[
+        "model"
+    ]
     for one, two in zip(net(small).values(), again(small).values(), strict=True):
         torch.testing.assert_close(one, two, atol=1e-4, rtol=0)  # weights are stored in float16
-    wrong: tuple[dict[str, Any], ...] = ({"depth": 3, "twice": "2 3"}, {"twice": "2"})
+    wrong: tuple[dict[str, Any], ...] = ({"depth": 3, "twice": (2, 3)}, {"twice": (2,)})
     for other in wrong:
-        with pytest.raises(UserError, match="another width or depth, or with another twice"):
+        with pytest.raises(UserError, match=r"another width or depth|set twice"):
             recipe(start=str(tmp_path / "upscale"), **other).setup(torch.device("cpu"))
 
 
@@ -189,7 +191,7 @@ def test_what_goes_through_the_trunk_twice_begins_as_it_was(tmp_path: Path) -> N
 def test_scales_are_trained_apart(tmp_path: Path) -> None:
     made = recipe().settings
     export_upscale(varied(UpscaleNet(made.width, made.depth)), tmp_path / "upscale")
-    chosen = recipe(start=str(tmp_path / "upscale"), scales="3")
+    chosen = recipe(start=str(tmp_path / "upscale"), scales=(3,))
     run = loop.fit(chosen, Run(tmp_path / "run"))
     after = loop.averaged(chosen, run)["model"]
     start = chosen.setup(torch.device("cpu"))["model"].state_dict()
@@ -199,9 +201,15 @@ def test_scales_are_trained_apart(tmp_path: Path) -> None:
         if not torch.equal(value, start[name])
     }
     assert changed == {str(SCALES.index(3))}
-    for wrong in ("5", ""):
-        with pytest.raises(UserError, match="2, 3 and 4"):
-            recipe(scales=wrong).setup(torch.device("cpu"))
+    refused: tuple[tuple[dict[str, Any], str], ...] = (
+        ({"scales": (5,)}, "2, 3 and 4"),
+        ({"scales": ()}, "2, 3 and 4"),
+        ({"twice": (1,)}, "2, 3 and 4"),
+        ({"scales": (3,)}, "start"),
+    )
+    for values, said in refused:
+        with pytest.raises(UserError, match=said):
+            recipe(**values).setup(torch.device("cpu"))
 
 
 @settings(deadline=None, max_examples=20)

@@ -252,7 +252,7 @@ def dream(
         return Result(picture, used)
     made = climb.dreamt(picture, octaves, octave_scale, steps, seed, engine, job.part(0.0, 0.98))
     if weights is not None:
-        lay_over(picture, made, lambda _before, after: after, 1.0, weights)
+        lay_over(picture, made, weights)
     job.progress(1.0, "done")
     return Result(made, used)
 

@@ -75,8 +75,7 @@ def inpaint(
         before = fill(before, inside, network, engine, job.part(0, half), tile)
     found = _laid(before, laid, network, engine, job.part(half, 1), seed) if laid.any() else before
     del before
-    around = picture[rows, columns]
-    lay_over(around, found, lambda _before, after: after, 1.0, weights[rows, columns])
+    lay_over(picture[rows, columns], found, weights[rows, columns])
     made = picture.copy()
     made[rows, columns] = found
     job.progress(1.0, "done")

@@ -54,11 +54,14 @@ def mask_weights(
 def lay_over(
     picture: Floats,
     made: Floats,
-    colour: Callable[[Floats, Floats], Floats],
-    strength: float,
     weights: Floats | None,
+    strength: float = 1.0,
+    colour: Callable[[Floats, Floats], Floats] = lambda _before, after: after,
 ) -> None:
-    """Turn `made` into what is seen of it over `picture`, in place and strip by strip."""
+    """Turn `made` into what is seen of it over `picture`, in place and strip by strip.
+
+    `colour` says, of (before, after), in which colours it is seen.
+    """
     for top in range(0, len(made), _STRIP):
         rows = slice(top, top + _STRIP)
         before, after = picture[rows], colour(picture[rows], made[rows])

@@ -70,7 +70,7 @@ def stylise(
             return paint(base, small, code, seed, engine, job.part(0.95, 0.97), tile)[0]
 
         colour = _colour_keeper(keep_colour, small, small_painted)
-        lay_over(picture, made, colour, strength, weights)
+        lay_over(picture, made, weights, strength, colour)
     job.progress(1.0, "done")
     return Result(made, used)
 

@@ -20,6 +20,7 @@ from triptych.image.resample import resized
 from triptych.image.texture_model import TextureModel, materials
 from triptych.image.tileable import tileable
 from triptych.image.torus import padded
+from triptych.image.upscale import reach
 from triptych.models import model_parameter
 from triptych.task import Choice, Parameter, Result, Task
 
@@ -108,7 +109,7 @@ def enlarged(
         network = bundle.get_bundle("upscale", "upscale")
         used = [network.used]
         scale = min(4, size // len(tile))
-        edge = int(network.card.extra["overlap"])
+        edge = reach(network, scale)
         graph = network.graph(f"x{scale}")
         made = engine.run(graph, {"picture": to_network(padded(tile, edge))}, job)["larger"][0]
         cut = slice(scale * edge, scale * (edge + len(tile)))

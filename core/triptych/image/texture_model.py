@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from triptych import bundle
 from triptych.engine import Engine, Job
-from triptych.errors import UserError, did_you_mean, one_line
-from triptych.files import shown
+from triptych.errors import UserError, did_you_mean
+from triptych.image.block_dct import unpacked
 from triptych.image.material import Substance
 from triptych.image.overlay import to_network
 from triptych.image.tileable import relaid
@@ -19,7 +19,7 @@ from triptych.task import Choice
 
 Floats = NDArray[Any]  # float32
 
-STYLES = "exemplars.npz"  # the styles and the classes of all exemplars
+EXEMPLARS = "exemplars.npz"
 _STEPS = 6  # of the flow from noise to a material; fewer from where it starts later
 _EARLIEST = 0.55  # time from which it starts at most variety
 _MIXED = 0.8  # share of another exemplar's colours at most
@@ -37,7 +37,7 @@ class TextureModel:
         self.any_kind = int(extra["kinds"])
         self.kinds = {one["name"]: int(one["kind"]) for one in extra["classes"]}
         self.substances = {one["name"]: Substance.of(one) for one in extra["classes"]}
-        self._stored = self.bundle.arrays(STYLES)
+        self._stored = self.bundle.arrays(EXEMPLARS, "tile", "style", "kind")
 
     def substance(self, name: str) -> Substance:
         """What the material of this name is like; UserError with the nearest name."""
@@ -46,34 +46,25 @@ class TextureModel:
             raise UserError(f"{self.bundle.listed} makes no material named {name!r}{known}")
         return self.substances[name]
 
-    def exemplars(self, name: str) -> Floats:
-        """The exemplars of a material, N x side x side x 3."""
-        from PIL import Image
-
-        path = self.bundle.file(strip_of(name))
-        try:
-            with Image.open(path) as strip:
-                pixels = np.asarray(strip.convert("RGB"))
-            return pixels.reshape(-1, self.side, self.side, 3).astype(np.float32) / 255
-        except (OSError, ValueError) as error:
-            raise UserError(f"{shown(path)} is damaged ({one_line(error)}).") from error
-
     def generated(self, name: str, seed: int, variety: float) -> Floats:
         """A tile (side x side x 3) of the material `name`.
 
-        An exemplar of it, laid anew; with more `variety` (0..1) it has more of the colours of
-        another one and is made anew by the flow from an earlier time.
+        At `variety` 0 it is an exemplar as it is. With more (up to 1) that is laid anew, has more
+        of the colours of another one, and is made anew by the flow from an earlier time.
         """
         rng = np.random.default_rng(seed)
-        known = self.exemplars(self.substance(name).name)
-        first, other = (known[n] for n in rng.integers(len(known), size=2))
-        share = _MIXED * variety * rng.random()
-        made = self.remade(first, self.kinds[name], variety, rng, other, share)
-        return begun_anywhere(made, rng)
+        numbers = np.flatnonzero(self._stored["kind"] == self.kinds[self.substance(name).name])
+        first, other = (int(n) for n in rng.choice(numbers, 2))
+        (tile,) = unpacked(self._stored["tile"][first : first + 1])
+        if variety > 0:
+            style = self._stored["style"][other].astype(np.float32)
+            share = _MIXED * variety * rng.random()
+            tile = self.remade(tile, self.kinds[name], variety, rng, style, share)
+        return begun_anywhere(tile, rng)
 
     def like(self, tile: Floats, seed: int, variety: float) -> tuple[str, Floats]:
-        """The material whose exemplars are most like a tile (side x side x 3), and a tile made of
-        that one: laid anew, and with more `variety` made anew by the flow."""
+        """The material whose exemplars are most like a tile (side x side x 3), and that tile laid
+        anew, and with more `variety` made anew by the flow."""
         made = self.remade(tile, self.any_kind, variety, np.random.default_rng(seed))
         return self.nearest(self.read(tile)[0]), made
 
@@ -86,20 +77,17 @@ class TextureModel:
         other: Floats | None = None,
         share: float = 0.0,
     ) -> Floats:
-        """A tile laid anew, with that share of another one's colours, then varied by the flow.
+        """A tile laid anew, with that share of another style's colours, then varied by the flow.
 
         What writing loses of a tile, its grain, is laid over what is written of the varied one.
         """
-        if variety == 0:
-            return tile
         tile = relaid(tile, int(rng.integers(1 << 31)))
         style, layout = self.read(tile)
         grain = tile - self.written(style, layout)
         if other is not None:
             count = 2 * layout.shape[1]  # the style's means and deviations
-            style[:, :count] += np.float32(share) * (self.read(other)[0] - style)[:, :count]
-        start = 1 - (1 - _EARLIEST) * variety
-        layout = self.varied(layout, style, kind, start, rng)
+            style[0, :count] += np.float32(share) * (other - style[0])[:count]
+        layout = self.varied(layout, style, kind, 1 - (1 - _EARLIEST) * variety, rng)
         made = self.written(style, layout) + np.float32(1 - _GRAIN * variety) * grain
         return made.clip(0, 1)
 
@@ -136,11 +124,6 @@ class TextureModel:
 
     def _run(self, graph: str, inputs: Mapping[str, Floats]) -> dict[str, Floats]:
         return self._engine.run(self.bundle.graph(graph), inputs, self._job)
-
-
-def strip_of(name: str) -> str:
-    """The file of a bundle that holds the exemplars of a material, one below the other."""
-    return f"exemplars/{name}.webp"
 
 
 def begun_anywhere(tile: Floats, rng: np.random.Generator) -> Floats:

@@ -63,7 +63,7 @@ def upscale(
         picture,
         averaged if average and not drawn else once,
         tile,
-        int(extra["overlap"]),
+        reach(network, scale),
         job,
         multiple=1,
         scale=scale,
@@ -75,6 +75,12 @@ def upscale(
             made[rows] = made[rows].mean(2, keepdims=True)
     job.progress(1.0, "done")
     return Result(made, [network.used])
+
+
+def reach(network: bundle.Bundle, scale: int) -> int:
+    """How far an enlarged pixel looks, in px of the small picture."""
+    told = network.card.extra["overlap"]  # of each scale, or one for all
+    return int(told[f"x{scale}"] if isinstance(told, dict) else told)
 
 
 def _noise(picture: Floats, channels: int, variety: float, seed: int) -> Halves:

@@ -130,7 +130,9 @@ class ShapeModel:
     def _space(self) -> Space | None:
         """None: a latent's coordinates are its numbers."""
         known = "space.npz" in self.bundle.card.files
-        return Space.stored(self.bundle.arrays("space.npz")) if known else None
+        return (
+            Space.stored(self.bundle.arrays("space.npz", "mean", "axes", "step")) if known else None
+        )
 
     def _wish(self, shares: Mapping[str, float], size: Array) -> dict[str, Array]:
         kinds = np.zeros((1, len(self.categories)), np.float32)

@@ -127,8 +127,8 @@ def load(net: nn.Module, found: bundle.Bundle, graph: str, prefix: str = "") -> 
         given = stored.get(prefix + name)
         if given is None or given.shape != value.shape:
             raise UserError(
-                f"the bundle {found.listed} is of a network of another width: set width as its "
-                "card says"
+                f"the bundle {found.listed} is of a network of another width: set what its card "
+                "says"
             )
         value.copy_(given)
 
@@ -227,7 +227,7 @@ def _fill(
     described, agreement = {}, {}
     held: dict[str, bytes] = {}
     if kept is not None:
-        for name in set(kept.card.graphs) - set(graphs):
+        for name in (name for name in kept.card.graphs if name not in graphs):
             described[name], agreement[name] = kept.card.graphs[name], kept.card.parity[name]
             shutil.copy2(kept.graph(name), folder / f"{name}.onnx")
         held = {name: kept.file(name).read_bytes() for name in kept.card.files}
@@ -262,8 +262,8 @@ def _fill(
 
 
 def made_by(recipe: Recipe, settings: Mapping[str, Any], run: Run) -> dict[str, Any]:
-    """What the card says of the training, and of that of the bundle it started from; of a path
-    only its last part."""
+    """What the card says of the training, and of the same recipe's in the bundle that it started
+    from, as that is now; of a path only its last part."""
     told = {
         "name": recipe.name,
         "settings": {key: _told(value) for key, value in settings.items()},
@@ -271,9 +271,11 @@ def made_by(recipe: Recipe, settings: Mapping[str, Any], run: Run) -> dict[str, 
         "steps": run.step,
         "minutes": round(run.seconds / 60, 1),
     }
-    start = settings.get("start")
-    if start and (Path(start) / "card.json").is_file():
-        told["before"] = bundle.open_bundle(start, verify=False).card.recipe
+    if start := settings.get("start"):
+        whole = bundle.open_bundle(start, verify=False).card.recipe
+        parts = (part for part in (whole, *whole.values()) if isinstance(part, dict))
+        before = [part for part in parts if part.get("name") == recipe.name]
+        told |= {"before": before[0]} if before else {}
     return told
 
 

@@ -53,9 +53,9 @@ def overlaid(picture: Floats, rng: np.random.Generator) -> Overlay:
 
 
 def cracks(height: int, width: int, rng: np.random.Generator) -> Floats:
-    """Craquelure, H x W: the bent borders of Voronoi cells, wide here and gone there."""
-    single = rng.random() < 0.3  # long cracks, as wood and canvas get
-    cell = rng.uniform(60, 250) if single else rng.uniform(10, 45)
+    """Craquelure or, at times, long cracks as wood and canvas get, H x W: the bent borders of small
+    or of large Voronoi cells, wide here and gone there."""
+    cell = rng.uniform(60, 250) if rng.random() < 0.3 else rng.uniform(10, 45)
     stretch = np.exp(rng.uniform(-0.5, 0.5))
     turn = rng.uniform(0, np.pi)
     y, x = np.mgrid[:height, :width].astype(np.float32)

@@ -40,7 +40,7 @@ class RestoreSettings:
     find_width: int = 24
     clean_width: int = 32
     start: str = ""  # folder of a bundle to start from; empty: random weights
-    learns: str = "find clean tone"  # the networks that are trained; the others stay as they start
+    learns: tuple[str, ...] = PARTS  # the networks that are trained; the others stay as they start
 
 
 class RestoreRecipe(Recipe):
@@ -69,9 +69,11 @@ class RestoreRecipe(Recipe):
             started = bundle.open_bundle(Path(self.settings.start))
             for name, prefix in _PREFIXES.items():
                 export.load(net.get_submodule(name), started, name, prefix)
-        self.learns = self.settings.learns.split()
-        if not self.learns or not set(self.learns) <= set(PARTS):
+        self.learns = [name for name in PARTS if name in self.settings.learns]
+        if not self.learns or not set(self.settings.learns) <= set(PARTS):
             raise UserError(f"learns: one or more of {', '.join(PARTS)}")
+        if len(self.learns) < len(PARTS) and not self.settings.start:
+            raise UserError("where some networks learn, start must be a bundle that has the others")
         for name in PARTS:
             net.get_submodule(name).requires_grad_(name in self.learns)
         net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -37,8 +37,8 @@ class UpscaleSettings:
 
     width: int = 48  # channels of the trunk
     depth: int = 6  # its convolutions
-    twice: str = ""  # the scales whose trunk is gone through twice: "2 3"
-    scales: str = "2 3 4"  # those that learn; the others stay as they start
+    twice: tuple[int, ...] = ()  # the scales whose trunk is gone through twice
+    scales: tuple[int, ...] = SCALES  # those that learn; the others stay as they start
     patch: int = 40  # pixels of a small crop's side
     rate: float = 3e-3
     colour: float = 0.2  # weight of the three colours' error beside that of luminance
@@ -71,15 +71,18 @@ class UpscaleRecipe(Recipe):
         return sets.photographs(data.data_root())
 
     def setup(self, device: torch.device) -> dict[str, nn.Module]:
-        self.scales = _scales(self.settings.scales)
-        if not self.scales:
-            raise UserError("scales: one or more of 2, 3 and 4")
+        s = self.settings
+        if not s.scales or not {*s.scales, *s.twice} <= set(SCALES):
+            raise UserError("scales and twice: of 2, 3 and 4, such as 2,3")
+        self.scales = [scale for scale in SCALES if scale in s.scales]
+        if len(self.scales) < len(SCALES) and not s.start:
+            raise UserError("where some scales learn, start must be a bundle that has the others")
         self.drawn, self.valid = {}, {}
         for scale in self.scales:
             train, valid = upscale_data.load(self.sources(), scale, self.settings.patch)
             self.drawn[scale] = upscale_data.Pairs(train, scale, self.settings.patch)
             self.valid[scale] = valid[:_JUDGED]
-        net = UpscaleNet(self.settings.width, self.settings.depth, _scales(self.settings.twice))
+        net = UpscaleNet(self.settings.width, self.settings.depth, s.twice)
         if self.settings.start:
             load_upscale(net, Path(self.settings.start))
         for one in net.nets:
@@ -199,13 +202,6 @@ class UpscaleRecipe(Recipe):
             data=export.ledger(self.sources()),
             recipe=export.made_by(self, dataclasses.asdict(self.settings), run),
         )
-
-
-def _scales(told: str) -> list[int]:
-    words = told.split()
-    if not set(words) <= {str(scale) for scale in SCALES}:
-        raise UserError(f"{told!r}: scales are 2, 3 and 4")
-    return [scale for scale in SCALES if str(scale) in words]
 
 
 def as_batch(pictures: list[Any], device: torch.device) -> Tensor:

@@ -103,7 +103,7 @@ def export_upscale(
         created=export.today(),
         notes=NOTES[crisp] + FORM,
         extra={
-            "overlap": max(one.reach for one in nets),
+            "overlap": {f"x{one.scale}": one.reach for one in nets},
             "border": _BORDER,
             "parameters": {f"x{one.scale}": parameters(one) for one in nets},
             "multiply_adds": {f"x{one.scale}": round(multiply_adds(one), 2) for one in nets},
@@ -125,13 +125,17 @@ def load_upscale(net: UpscaleNet, folder: Path) -> None:
         layers: dict[str, Any] = {"entry": one.entry, "head": one.head}
         layers |= {f"trunk.{place}": conv for place, conv in enumerate(one.trunk)}
         again = stored.get("net.again")
+        if again is not None and one.again is None:
+            raise UserError(
+                f"the network of {found.listed} for x{one.scale} goes through its trunk twice: set "
+                "twice as its card says"
+            )
         for name, layer in layers.items():
             weight, bias = stored.get(f"net.{name}.weight"), stored.get(f"net.{name}.bias")
-            other = again is not None and one.again is None
-            if weight is None or bias is None or weight.shape != layer.weight.shape or other:
+            if weight is None or bias is None or weight.shape != layer.weight.shape:
                 raise UserError(
-                    f"the bundle {found.listed} is of a network of another width or depth, or with "
-                    "another twice: set them as its card says"
+                    f"the bundle {found.listed} is of a network of another width or depth: set "
+                    "width and depth as its card says"
                 )
             if isinstance(layer, RepConv):
                 layer.point.zero_()

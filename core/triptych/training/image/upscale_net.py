@@ -43,7 +43,7 @@ class ScaleNet(nn.Module):
 
     The trunk works on the small picture; a head gives the s*s pixels of each of its pixels (Shi et
     al. 2016) as what is to be added to bicubic interpolation. With `twice`, what the trunk made
-    goes through it once more (recursion as in Kim et al. 2016): no more weights, twice the work.
+    goes through it once more (recursion as in Kim et al. 2016): twice the work of few more weights.
     """
 
     def __init__(self, width: int, depth: int, scale: int, twice: bool = False) -> None:

@@ -11,21 +11,18 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from scipy.cluster.vq import kmeans2
 from torch import Tensor, nn
 
 from triptych import bundle
-from triptych.image.texture_model import STYLES, strip_of
+from triptych.image import texture_model
+from triptych.image.block_dct import packed
 from triptych.training import export
 from triptych.training.image.material import tiles
 from triptych.training.image.material.nets import CODE, GRID, STYLE, Coder, Decoder, Style, unstyled
 from triptych.training.image.material.substances import NOT_OFFERED, slug, substances
 
 EXEMPLARS = 10  # tiles of a class at most
-_QUALITY = 95  # of their WebP
-
-Files = dict[str, bytes]
 
 
 class Reader(nn.Module):
@@ -86,25 +83,27 @@ def graphs(coder: Coder, decoder: Decoder, flow: nn.Module) -> dict[str, export.
 
 
 @torch.no_grad()
-def exemplars(reader: Callable[[Tensor], tuple[Tensor, Tensor]], known: tiles.Tiles) -> Files:
-    """Files with some tiles of each class that is offered, which stand for all of it: a strip of
-    pictures a class, and the styles and classes of all."""
-    styles, kinds, files = [], [], {}
+def exemplars(reader: Callable[[Tensor], tuple[Tensor, Tensor]], known: tiles.Tiles) -> bytes:
+    """Some tiles of each class that is offered, which stand for all of it, and their styles."""
+    chosen: list[int] = []
+    styles = []
     for kind, name in enumerate(known.classes):
         if name in NOT_OFFERED:
             continue
-        pixels = known.pixels[known.labels == kind]
-        style = np.concatenate([reader(tiles.as_tensor(one[None]))[0].numpy() for one in pixels])
-        chosen = medoids(style[:, : 2 * CODE], EXEMPLARS)
-        styles.append(style[chosen])
-        kinds += [kind] * len(chosen)
-        strip = io.BytesIO()
-        Image.fromarray(np.concatenate(pixels[chosen])).save(strip, "WEBP", quality=_QUALITY)
-        files[strip_of(slug(name))] = strip.getvalue()
-    told = io.BytesIO()
-    style = np.concatenate(styles).astype(np.float16)
-    np.savez_compressed(told, style=style, kind=np.array(kinds, np.int64))
-    return {**files, STYLES: told.getvalue()}
+        own = np.flatnonzero(known.labels == kind)
+        pixels = tiles.as_tensor(known.pixels[own])
+        style = np.concatenate([reader(one[None])[0].numpy() for one in pixels])
+        numbers = medoids(style[:, : 2 * CODE], EXEMPLARS)
+        styles.append(style[numbers])
+        chosen += own[numbers].tolist()
+    stream = io.BytesIO()
+    np.savez_compressed(
+        stream,
+        tile=packed(known.pixels[chosen]),
+        style=np.concatenate(styles).astype(np.float16),
+        kind=known.labels[chosen],
+    )
+    return stream.getvalue()
 
 
 def medoids(rows: NDArray[Any], count: int) -> list[int]:
@@ -138,7 +137,7 @@ def write(
     ]
     card = bundle.Card(
         name=name,
-        version="1.0.0",
+        version="1.1.0",
         task="material",
         title="Tileable materials",
         licence="Apache-2.0",
@@ -146,13 +145,14 @@ def write(
         authors=["The Triptych developers"],
         notes=(
             "Makes tiles of a material. A tile starts from one of the exemplars in the bundle "
-            f"(at most {EXEMPLARS} of a class, CC0), is laid anew along least cuts, takes on some "
-            "of the colours of another and goes through the flow; what the networks do not draw of "
-            "its grain is laid over that. It is not made from noise alone."
+            f"(at most {EXEMPLARS} of a class, CC0); unless its variety is 0 that is laid anew "
+            "along least cuts, takes on some of the colours of another and goes through the flow, "
+            "and what the networks do not draw of its grain is laid over it. None is made from "
+            "noise alone."
         ),
         created=export.today(),
         extra={"classes": offered, "kinds": len(known.classes), "side": tiles.SIDE, "grid": GRID},
         **facts,
     )
-    files = exemplars(Reader(coder), known)
+    files = {texture_model.EXEMPLARS: exemplars(Reader(coder), known)}
     return export.write_bundle(folder, card, graphs(coder, decoder, flow), files)
