@@ -602,6 +602,18 @@ def check_a_material_from_maps():
         raise AssertionError("a tile without a side was taken")
 
 
+def check_bricks_are_made():
+    thing = cube()
+    select(thing)
+    assert bpy.ops.triptych.material(kind="bricks", size="128", seed=3) == {"FINISHED"}
+    (material,) = (slot.material for slot in thing.material_slots)
+    assert material[solids.MADE]["values"]["kind"] == "bricks"
+    images = {n.label: n.image for n in material.node_tree.nodes if n.type == "TEX_IMAGE"}
+    assert all(tuple(one.size) == (128, 128) and one.packed_file for one in images.values())
+    seen = list(images["colour"].pixels)
+    assert max(seen[::4]) - min(seen[::4]) > 0.2
+
+
 def check_a_material_covers_what_is_selected():
     """The maps as a worker hands them over."""
     arrays, values = {}, array("f")

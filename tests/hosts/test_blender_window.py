@@ -85,6 +85,17 @@ def test_a_shape_is_made_while_the_window_lives(blender: Any):
     blender.until("len(objects()) == 1")
 
 
+def test_a_material_is_made_for_what_is_selected(blender: Any):
+    """By Blender's own Python, which has no image library."""
+    blender.ask("with within(): bpy.ops.mesh.primitive_cube_add()")
+    blender.invoke("triptych.material", kind="bricks", size="128")
+    blender.until(IDLE)
+    material = "bpy.context.active_object.active_material"
+    assert blender.get(f"{material} is not None")
+    images = f"[n.image for n in {material}.node_tree.nodes if n.type == 'TEX_IMAGE']"
+    assert blender.get(f"[list(one.size) for one in {images}]") == [[128, 128]] * 4
+
+
 def test_adjusting_is_one_undo_step(blender: Any):
     blender.invoke("triptych.shape", detail=32)
     blender.until(IDLE)
