@@ -128,7 +128,7 @@ def main() -> None:
     body = (
         f"{given.samples} pictures of each domain, truncation 1; the DCGAN was trained for "
         f"{steps} steps in {minutes:.0f} minutes of one thread, ours for {run['steps']} steps of "
-        f"as many pictures.\n\n"
+        "as many pictures.\n\n"
         f"{results.table(head, rows)}\n\n"
         f"Nearer than the DCGAN in every domain: {results.verdict(holds)}. A picture of 256 px in "
         f"{speed:.3f} s (at most 0.2 s: {results.verdict(speed <= 0.2)})."

@@ -79,16 +79,16 @@ class UpscaleRecipe(Recipe):
             raise UserError("where some scales learn, start must be a bundle that has the others")
         self.drawn, self.valid = {}, {}
         for scale in self.scales:
-            train, valid = upscale_data.load(self.sources(), scale, self.settings.patch)
-            self.drawn[scale] = upscale_data.Pairs(train, scale, self.settings.patch)
+            train, valid = upscale_data.load(self.sources(), scale, s.patch)
+            self.drawn[scale] = upscale_data.Pairs(train, scale, s.patch)
             self.valid[scale] = valid[:_JUDGED]
-        net = UpscaleNet(self.settings.width, self.settings.depth, s.twice)
-        if self.settings.start:
-            load_upscale(net, Path(self.settings.start))
+        net = UpscaleNet(s.width, s.depth, s.twice)
+        if s.start:
+            load_upscale(net, Path(s.start))
         for one in net.nets:
             one.requires_grad_(one.scale in self.scales)
         net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if not self.settings.crisp:
+        if not s.crisp:
             return {"model": net}
         self.judge: Taps = SqueezeNet()
         self.judge.to(device)
