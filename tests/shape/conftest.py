@@ -145,7 +145,7 @@ def write(folder: Path, name: str = "boxes") -> Path:
         "picture": GraphExport(
             Look(),
             look,
-            ["code", "scores", "proportions"],
+            ["coordinates", "scores", "proportions"],
             {},
             [look],
             {"category": (0, len(CATEGORIES))},

@@ -39,6 +39,14 @@ def test_a_block_is_told_to_a_hundredth_whichever_way_its_faces_point(half: Any,
     assert ((made < 0) == (true < 0))[~border].all()
 
 
+@given(half=st.tuples(st.floats(0.4, 0.9), st.floats(0.01, 0.03), st.floats(0.4, 0.9)))
+@settings(max_examples=5, deadline=None)
+def test_a_thin_board_of_very_many_triangles_is_told_as_well(half: Any):
+    board = trimesh.creation.box(np.array(half) * 2).subdivide_to_size(0.025)
+    assert len(board.faces) > 10_000
+    assert np.abs(np.abs(told(board)) - np.abs(of_box(half))).max() < 1e-4
+
+
 def test_parts_that_overlap_are_one_solid():
     one, other = trimesh.creation.box((1, 1, 1)), trimesh.creation.box((1.6, 0.4, 0.4))
     made = told(trimesh.util.concatenate([one, other]))

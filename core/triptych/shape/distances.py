@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-_SAMPLES, _SETS = 8192, 4  # points on the mesh; sets, of each of which the nearest is looked at
-_ROWS = 2048  # nodes at once: bounds the memory
+_SAMPLES, _SETS = 16384, 4  # points on the mesh; sets, of each of which the nearest is looked at
+_ROWS = 512  # nodes at once: bounds the memory
+_BESIDE = 12  # neighbours of a vertex, and triangles at it, that are looked at
 _PAIRS = 1 << 20  # of a triangle and a line at once
 _ASIDE = (1.37e-4, 2.11e-4)  # of a step: lines pass beside the edges of regular meshes
 
@@ -20,7 +21,7 @@ def signed_distances(vertices: Array, faces: Array, axes: tuple[Array, Array, Ar
 
     `axes` are the coordinates of its nodes along x, y and z, ascending. What is inside is told by
     the winding number along the six directions of the grid; where these differ (the mesh has
-    holes), by their mean. Distances are exact but for the triangles beside the nearest one.
+    holes), by their mean.
     """
     vertices = vertices.astype(np.float64)
     winding = np.mean([_winding(vertices, faces, axes, axis) for axis in range(3)], 0)
@@ -89,7 +90,12 @@ def _cross(crossed: Array, corners: Array, u: Array, v: Array, line: Array, heig
 
 
 def _distances(vertices: Array, faces: Array, places: Array) -> Array:
-    """The distance from each place (N x 3) to the mesh."""
+    """The distance from each place (N x 3) to the mesh.
+
+    The triangles at the nearest of some points all over the mesh are looked at, and those around
+    the vertex to which a walk from there leads, from a vertex to the one beside it that is nearest
+    to the place: where triangles are small, there are more of them than points.
+    """
     corners = vertices[faces]
     across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     area = np.linalg.norm(across, axis=1)
@@ -103,16 +109,73 @@ def _distances(vertices: Array, faces: Array, places: Array) -> Array:
     a, b, c = (corners[face, k] for k in range(3))
     points = (a + u * (b - a) + v * (c - a)).astype(np.float32)
     square = (points**2).sum(1)
+    beside, around = _neighbours(vertices, faces)
     far = np.full(len(places), np.inf)
     size = _SAMPLES // _SETS
     for start in range(0, len(places), _ROWS):
-        some = places[start : start + _ROWS]
+        rows = slice(start, start + _ROWS)
+        some = places[rows]
         apart = square - 2 * some.astype(np.float32) @ points.T
+        found = []
         for one in range(_SETS):
-            nearest = apart[:, one * size : (one + 1) * size].argmin(1) + one * size
-            told = _to_triangles(some, corners[face[nearest]])
-            far[start : start + len(some)] = np.minimum(far[start : start + len(some)], told)
+            nearest = face[apart[:, one * size : (one + 1) * size].argmin(1) + one * size]
+            far[rows] = np.minimum(far[rows], _to_triangles(some, corners[nearest]))
+            corner = ((corners[nearest] - some[:, None]) ** 2).sum(2).argmin(1)
+            found.append(_walked(vertices, beside, some, faces[nearest, corner]))
+        to = np.stack([((vertices[one] - some) ** 2).sum(1) for one in found]).argmin(0)
+        vertex = np.stack(found)[to, np.arange(len(some))]
+        for k in range(_BESIDE):
+            told = _to_triangles(some, corners[around[vertex, k]])
+            far[rows] = np.minimum(far[rows], told)
     return far
+
+
+def _neighbours(vertices: Array, faces: Array) -> tuple[Array, Array]:
+    """Of each vertex, vertices beside it and triangles at it (each V x _BESIDE).
+
+    Vertices at one place are one, whatever else differs; of what is fewer, the first is repeated.
+    """
+    scale = max(float(np.ptp(vertices, axis=0).max()), 1e-30)
+    steps = np.rint((vertices - vertices.min(0)) * (1e5 / scale)).astype(np.int64)
+    _, first, same = np.unique(
+        steps @ np.array([1 << 40, 1 << 20, 1]), return_index=True, return_inverse=True
+    )
+    welded = first[same.reshape(-1)][faces]
+    count = len(vertices)
+    pairs = np.concatenate([welded[:, [a, b]] for a in range(3) for b in range(3) if a != b])
+    pairs = np.unique(pairs @ np.array([count, 1]))
+    owners = np.repeat(np.arange(len(faces)), 3)
+    order = np.argsort(welded.reshape(-1), kind="stable")
+    beside = _table(pairs // count, pairs % count, count)
+    around = _table(welded.reshape(-1)[order], owners[order], count)
+    one = first[same.reshape(-1)]
+    return beside[one], around[one]
+
+
+def _table(keys: Array, values: Array, count: int) -> Array:
+    """The values that belong to each key 0..count - 1, ascending as given (count x _BESIDE)."""
+    first = np.searchsorted(keys, np.arange(count))
+    many = np.searchsorted(keys, np.arange(count), "right") - first
+    place = np.arange(_BESIDE) % np.maximum(many, 1)[:, None]
+    made: Array = values[np.minimum(first[:, None] + place, len(values) - 1)]
+    return made
+
+
+def _walked(vertices: Array, beside: Array, places: Array, start: Array) -> Array:
+    """Where ways from vertices (N) end on which each step leads nearer to a place (N x 3)."""
+    at = start.copy()
+    far = ((vertices[at] - places) ** 2).sum(1)
+    moving = np.arange(len(at))
+    while len(moving):
+        there = beside[at[moving]]
+        apart = ((vertices[there] - places[moving, None]) ** 2).sum(2)
+        best = apart.argmin(1)[:, None]
+        told = np.take_along_axis(apart, best, 1)[:, 0]
+        nearer = told < far[moving]
+        moving = moving[nearer]
+        at[moving] = np.take_along_axis(there, best, 1)[nearer, 0]
+        far[moving] = told[nearer]
+    return at
 
 
 def _to_triangles(places: Array, corners: Array) -> Array:

@@ -109,15 +109,17 @@ class ShapeModel:
     def built(self, code: Array, shares: Mapping[str, float], size: Array) -> Array:
         """The latent of a code, of categories by their `shares`, in the proportions of `size`."""
         wish = self._wish(shares, size)
-        made = self._run("build", {"code": code, **wish})["coordinates"]
-        if self._space is not None:
-            made = self._space.latents(made)
+        return self._placed(self._run("build", {"code": code, **wish})["coordinates"], size)
+
+    def _placed(self, coordinates: Array, size: Array) -> Array:
+        """The latent at `coordinates`, in the proportions of `size`."""
+        made = coordinates if self._space is None else self._space.latents(coordinates)
         extra = self.bundle.card.extra
         far = made[:, :-3]
         if share := float(extra.get("sharpened", 0)):
             far = sharpened(far, int(extra["nodes"]), share)
         reach = float(extra["reach"])
-        return np.concatenate([far.clip(-reach, reach), wish["proportions"]], 1)
+        return np.concatenate([far.clip(-reach, reach), _proportions(size)], 1)
 
     def coded(self, latent: Array, category: str) -> Array:
         """The code of a latent of this category."""
@@ -138,7 +140,7 @@ class ShapeModel:
         kinds = np.zeros((1, len(self.categories)), np.float32)
         for name, share in shares.items():
             kinds[0, list(self.categories).index(self.category(name).name)] += share
-        return {"kinds": kinds, "proportions": (size / size.max())[None].astype(np.float32)}
+        return {"kinds": kinds, "proportions": _proportions(size)}
 
     def encoded(self, mesh: Mesh) -> Array:
         """The latent of a mesh: signed distances at the nodes of its own box, its proportions.
@@ -194,12 +196,17 @@ class ShapeModel:
         return min(self.categories, key=far)
 
     def looked_at(
-        self, pixels: Array, alpha: Array | None, category: str | None
+        self,
+        pixels: Array,
+        alpha: Array | None,
+        category: str | None,
+        asked: Sequence[float | None] = (None, None, None),
     ) -> tuple[Array, str, Array]:
-        """Code, category and size (metres, as large as is usual) of the one thing in a picture.
+        """Latent, category and size (metres) of the one thing in a picture.
 
-        The category is seen unless it is given: the highest number that the graph takes says so.
-        UserError where no one thing is to be seen.
+        It is as large as is usual but for the measures that are `asked`. The category is seen
+        unless it is given: the highest number that the graph takes says so. UserError where no one
+        thing is to be seen.
         """
         graph = self.bundle.card.graphs.get("picture")
         if graph is None:
@@ -216,8 +223,9 @@ class ShapeModel:
         )
         if number is None:
             number = int(found["scores"][0, : len(names)].argmax())
-        size = proportioned(self.categories[names[number]].size, found["proportions"][0])
-        return found["code"], names[number], size
+        usual = proportioned(self.categories[names[number]].size, found["proportions"][0])
+        size = completed(usual, asked)
+        return self._placed(found["coordinates"], size), names[number], size
 
     def understood(self, mesh: Mesh) -> tuple[Array, str, Array]:
         """Latent, category and size (metres) of a mesh.
@@ -268,6 +276,12 @@ class ShapeModel:
 
     def _run(self, graph: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
         return self._engine.run(self.bundle.graph(graph), inputs, self._job)
+
+
+def _proportions(size: Array) -> Array:
+    """A size (3) over its longest side (1 x 3, float32)."""
+    made: Array = (size / size.max())[None].astype(np.float32)
+    return made
 
 
 def categories_of(found: bundle.Bundle) -> list[Category]:

@@ -53,11 +53,10 @@ def from_picture(
     """The shape in a picture; see FROM_PICTURE."""
     model = ShapeModel(values["model"], engine, job)
     pixels, alpha = _opened(image)
-    code, name, size = model.looked_at(pixels, alpha, category)
-    size = completed(size, _asked(values))
+    latent, name, size = model.looked_at(pixels, alpha, category, _asked(values))
     if variety > 0:
-        code = _between(code, model.drawn(name, size, seed), variety)
-    latent = model.built(code, {name: 1.0}, size)
+        code = _between(model.coded(latent, name), model.drawn(name, size, seed), variety)
+        latent = model.built(code, {name: 1.0}, size)
     return _solid(model, latent, name, size, job, values)
 
 

@@ -34,8 +34,8 @@ class Space:
         return made
 
     def latents(self, coordinates: Array) -> Array:
-        """The latents (B x LATENT) of coordinates (B x count)."""
-        made: Array = self.mean + coordinates @ self.axes
+        """The latents (B x LATENT) of their first coordinates (B x count)."""
+        made: Array = self.mean + coordinates @ self.axes[: coordinates.shape[1]]
         return made
 
 

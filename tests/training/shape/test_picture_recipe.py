@@ -76,7 +76,7 @@ def test_a_camera_turns_and_near_things_are_larger():
 def net() -> PictureNet:
     torch.manual_seed(0)
     made = PictureNet(known=3, width=4, features=32).eval()
-    torch.nn.init.normal_(made.codes)
+    torch.nn.init.normal_(made.places)
     return made
 
 
@@ -86,19 +86,19 @@ def test_the_graph_does_what_the_network_does(net: PictureNet, tmp_path: Path):
     assert export.parity(graph(net), path / "picture.onnx")["max_abs"] < 1e-3
 
 
-def test_a_code_is_a_mixture_of_known_ones_of_one_family(net: PictureNet):
+def test_a_place_is_a_mixture_of_known_ones_of_one_category(net: PictureNet):
     picture = torch.rand(2, 3, SIDE, SIDE)
     with torch.no_grad():
-        code, scores, sides, features = net(picture, torch.tensor([UNKNOWN, 0]))
+        place, scores, sides, features = net(picture, torch.tensor([UNKNOWN, 0]))
         other, same, _, _ = net(picture, torch.tensor([3, 0]))
     assert scores.shape == (2, len(FAMILIES))
     assert torch.allclose(sides.amax(1), torch.ones(2))
     assert features.shape == (2, 32)
-    assert torch.equal(code[1], other[1])
+    assert torch.equal(place[1], other[1])
     assert torch.equal(scores, same)
-    told = ((code[0], int(scores[0].argmax())), (other[0], 3), (code[1], 0))
+    told = ((other[0], 3), (place[1], 0))
     for one, family in told:
-        known = net.codes[3 * family :][:3].detach()
+        known = net.places[3 * family :][:3].detach()
         shares = torch.linalg.lstsq(known.T, one[:, None]).solution
         assert torch.allclose(known.T @ shares, one[:, None], atol=1e-4)
         assert shares.min() > -1e-4
@@ -150,15 +150,15 @@ def test_a_run_gives_the_base_a_graph_for_pictures(base: Path, tmp_path: Path):
     def told(index: int) -> np.ndarray:
         picture = made.glimpses.picture(index)[None]
         inputs = {"picture": picture, "category": np.array([UNKNOWN], np.int64)}
-        seen: np.ndarray = Engine(["cpu"], 1).run(opened.graph("picture"), inputs)["code"]
+        seen: np.ndarray = Engine(["cpu"], 1).run(opened.graph("picture"), inputs)["coordinates"]
         return seen
 
-    # Few pictures, which it soon knows by heart: the code is that of the shape that is shown.
+    # Few pictures, which it soon knows by heart: it tells where the shape is that is shown.
     net: Any = modules["net"]
-    codes, known = net.codes.detach().numpy(), made.placed[net.shapes.numpy()]
+    places, known = net.places.detach().numpy(), made.placed[net.shapes.numpy()]
     near = 0
     for index in range(len(made.glimpses)):
         shown = made.placed[made.glimpses.shape[index]]
         right = ((known - shown) ** 2).sum(1).argmin()
-        near += np.allclose(told(index), codes[right], atol=0.05)
+        near += np.allclose(told(index), places[right], atol=0.05)
     assert near > 0.7 * len(made.glimpses)

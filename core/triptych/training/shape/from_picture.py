@@ -1,4 +1,4 @@
-"""The recipe `shape-picture`: from one picture to the code of the shape in it."""
+"""The recipe `shape-picture`: from one picture to the coordinates of the shape in it."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
+from triptych.bundle import Bundle, open_bundle
 from triptych.shape.subject import SIDE
 from triptych.training import data, export
-from triptych.training.export import GraphExport
+from triptych.training.export import GraphExport, weights
 from triptych.training.loop import LoopSettings, Recipe, Run
 from triptych.training.shape import glimpses, grids, pictures, real, render, samples, shape_export
-from triptych.training.shape.code_net import Build, Code, Coder, k_means
+from triptych.training.shape.code_net import k_means
 from triptych.training.shape.glimpses import Glimpses
+from triptych.training.shape.latents import Space, with_proportions
 from triptych.training.shape.picture_net import KEY, UNKNOWN, PictureNet
 from triptych.training.shape.procedural import FAMILIES
-from triptych.training.shape.samples import ANYWHERE, NEAR
+from triptych.training.shape.samples import ANYWHERE, CATEGORIES, NEAR
 from triptych.training.shape.shape_net import ShapeNet
 
 _SHIFT = 3  # pixels that a cut-out is moved by at most
@@ -37,24 +39,27 @@ _KEYED = 0.5  # the spread of keys when training begins
 class PictureSettings:
     """Settings of the recipe `shape-picture`."""
 
-    base: str = ""  # folder of the bundle whose codes are learned; empty: the one that ships
+    base: str = ""  # folder of the bundle whose coordinates are told; empty: the one that ships
+    start: str = ""  # folder of a bundle whose network sees from the start; empty: random weights
     shapes: int = 20000  # procedural ones of which pictures are made
     real: bool = True  # the free meshes too
     splatted: int = 20000  # shapes of which quick pictures are made
     rendered: int = 816  # procedural shapes that Blender renders
     draws: int = 4  # pictures of each kind of a rendering
     rendered_share: float = 0.3  # of the examples
+    real_share: float = 0.15  # of the examples that are quick pictures of real shapes
     held_out: int = 170  # procedural shapes that are never trained on
     held_out_rendered: int = 102  # of which Blender renders the first
     real_held_out: int = 60  # real ones that it renders
-    known: int = 256  # shapes of each family of which codes are mixed
+    known: int = 150  # shapes of each category of which coordinates are mixed
+    coordinates: int = 256  # of a known shape, the first ones
     alike: int = 6  # known shapes that count as right for a picture, about
-    sharp: float = 1.5  # how much more their weights differ in what is told
+    sharp: float = 2.0  # how much more their weights differ in what is told
     rate: float = 1.2e-3
 
 
 class PictureRecipe(Recipe):
-    """Learn to tell a code from a picture.
+    """Learn to tell a shape's coordinates from a picture.
 
     Loss: the cross-entropy of the known shapes with those that are most like the one in the
     picture, by the squared distance of their latents' coordinates; small, the proportions.
@@ -76,13 +81,14 @@ class PictureRecipe(Recipe):
         self.shapes = samples.training(s.shapes, s.real)
         base = shape_export.base(s.base).path
         self.net = shape_export.load_shape(base).to(device).eval().requires_grad_(False)
-        self.coder = shape_export.load_coder(base).to(device).eval().requires_grad_(False)
+        self.space = Space.read(open_bundle(base)).requires_grad_(False)
         self.proportions = shape_export.proportions(self.shapes.size).astype(np.float32)
         numbers = glimpses.spread(self.shapes, s.shapes)[: s.splatted]
         parts = [glimpses.of_shapes(self.shapes, numbers)]
         if s.rendered:
             parts.append(glimpses.of_pictures(pictures.training(s.rendered), s.draws))
         self.rendered_from = len(parts[0])
+        self.of_real = np.flatnonzero(parts[0].shape >= s.shapes)
         self.glimpses = glimpses.joined(parts)
         self.held_out: list[tuple[str, samples.Shapes, Glimpses]] = []
         if s.held_out:
@@ -93,9 +99,10 @@ class PictureRecipe(Recipe):
             self.held_out.append(("procedural", held, glimpses.of_pictures(of_made, 1, 1)))
             if of_real is not None and real_held is not None:
                 self.held_out.append(("real", real_held, glimpses.of_pictures(of_real, 1, 1)))
-        self.placed = self.coder.space.cpu().stored(grids.training(s.shapes, s.real))
-        self.coder.to(device)
-        net = PictureNet(s.known, sharp=s.sharp)
+        self.placed = self.space.stored(grids.training(s.shapes, s.real))
+        net = PictureNet(s.known, min(s.coordinates, self.placed.shape[1]), sharp=s.sharp)
+        if s.start:
+            _see_as(net, open_bundle(Path(s.start)))
         self._begin(net)
         self.known = torch.zeros(0)  # where the known shapes are: a run that goes on has its own
         self.steps = 0
@@ -103,11 +110,11 @@ class PictureRecipe(Recipe):
 
     @torch.no_grad()
     def _begin(self, net: PictureNet) -> None:
-        """Choose the known shapes: of each family those nearest to the middles of k-means."""
+        """Choose the known shapes: of each category those nearest to the middles of k-means."""
         category = torch.from_numpy(self.shapes.category.astype(np.int64))
         placed, chosen = torch.from_numpy(self.placed), []
-        for family in range(len(FAMILIES)):
-            rows = torch.nonzero(category == family)[:, 0]
+        for number in range(len(CATEGORIES)):
+            rows = torch.nonzero(category == number)[:, 0]
             if not len(rows):  # a few shapes only, in a trial: any will do
                 rows = torch.arange(len(category))
             own = placed[rows]
@@ -117,17 +124,7 @@ class PictureRecipe(Recipe):
         keys = placed[torch.cat(chosen)][:, :KEY]
         keys = (keys - keys.mean(0)) / keys.std(0).clamp(min=1e-6)
         net.keys[:, : keys.shape[1]] = _KEYED * keys
-        self._fill(net)
-
-    @torch.no_grad()
-    def _fill(self, net: Any) -> None:
-        """Put in the codes that the base has for the known shapes."""
-        rows = net.shapes.cpu().numpy()
-        kinds = shape_export.kinds(self.shapes.category[rows])
-        given = torch.from_numpy(self.placed[rows]), kinds, torch.from_numpy(self.proportions[rows])
-        device = self.coder.space.mean.device
-        net.codes.copy_(Code(self.coder.cpu())(*given))
-        self.coder.to(device)
+        net.places.copy_(placed[torch.cat(chosen)][:, : net.places.shape[1]])
 
     def _right(self, net: Any, placed: Tensor) -> Tensor:
         """How right each of the known shapes is (B x count) for those at `placed` (B x D)."""
@@ -150,6 +147,9 @@ class PictureRecipe(Recipe):
         if len(self.glimpses) > split:
             others = rng.integers(split, len(self.glimpses), count)
             chosen = np.where(rng.random(count) < s.rendered_share, others, chosen)
+        if len(self.of_real):
+            others = rng.choice(self.of_real, count)
+            chosen = np.where(rng.random(count) < s.real_share, others, chosen)
         cuts = np.stack([_moved(self.glimpses.cuts[index], rng) for index in chosen])
         shape = self.glimpses.shape[chosen]
         parts = (
@@ -186,7 +186,7 @@ class PictureRecipe(Recipe):
         net.eval()
         told: dict[str, float] = {}
         for name, shapes, held in self.held_out:
-            iou, right = measured(net, self.net, self.coder, shapes, held, _LOOKED_AT)
+            iou, right = measured(net, self.net, self.space, shapes, held, _LOOKED_AT)
             told |= {f"{name} iou": iou, f"{name} category": right}
         net.train(learning)
         return told
@@ -199,7 +199,7 @@ class PictureRecipe(Recipe):
         for _, _, held in self.held_out:
             chosen = np.linspace(0, len(held) - 1, _SHOWN).astype(int)
             shown = [held.picture(index) for index in chosen]
-            latents, _ = _all_told(net, self.coder, np.stack(shown))
+            latents, _ = _all_told(net, self.space, np.stack(shown))
             rows.append([_pale(cut) for cut in shown])
             rows.append(
                 [
@@ -214,10 +214,9 @@ class PictureRecipe(Recipe):
 
     def export(self, modules: Mapping[str, nn.Module], run: Run, folder: Path) -> Path:
         base, net = shape_export.base(self.settings.base), modules["net"].cpu().float().eval()
-        self._fill(net)
         metrics = [m for m in base.card.metrics if not str(m["name"]).startswith(_FIGURE)]
         for name, shapes, held in self.held_out:
-            iou, right = measured(net, self.net, self.coder, shapes, held, len(held))
+            iou, right = measured(net, self.net, self.space, shapes, held, len(held))
             metrics.append(
                 {"name": f"{_FIGURE}, held-out {name} shapes", "iou": iou, "category": right}
             )
@@ -235,7 +234,7 @@ _FIGURE = "from a rendering"
 
 
 def graph(net: nn.Module) -> GraphExport:
-    """The graph from a cut-out and a category to a code."""
+    """The graph from a cut-out and a category to coordinates."""
     rng = torch.Generator().manual_seed(0)
 
     def seen(category: int) -> dict[str, Tensor]:
@@ -245,7 +244,7 @@ def graph(net: nn.Module) -> GraphExport:
     return GraphExport(
         net,
         seen(0),
-        ["code", "scores", "proportions", "features"],
+        ["coordinates", "scores", "proportions", "features"],
         {},
         [seen(UNKNOWN), seen(0), seen(len(FAMILIES) - 1)],
         {"picture": (-1.0, 1.0), "category": (0, UNKNOWN), "proportions": (0.0, 1.0)},
@@ -254,11 +253,19 @@ def graph(net: nn.Module) -> GraphExport:
     )
 
 
+def _see_as(net: PictureNet, found: Bundle) -> None:
+    """Give the network the weights with which another sees; its known shapes are its own."""
+    stored = weights(found.graph("picture"))
+    for name, value in net.state_dict().items():
+        if name.split(".")[0] in ("see", "gather", "think", "sides"):
+            value.copy_(stored[name].reshape(value.shape))
+
+
 @torch.no_grad()
 def measured(
     net: nn.Module,
     shape_net: ShapeNet,
-    coder: Coder,
+    space: Space,
     shapes: samples.Shapes,
     held: Glimpses,
     count: int,
@@ -267,7 +274,7 @@ def measured(
     what is of a family."""
     chosen = np.unique(np.linspace(0, len(held) - 1, count).astype(int))
     cuts = np.stack([held.picture(index) for index in chosen])
-    latents, scores = _all_told(net, coder, cuts)
+    latents, scores = _all_told(net, space, cuts)
     ious = []
     for latent, number in zip(latents, held.shape[chosen], strict=True):
         places, truth = shapes.points(int(number), slice(0, NEAR + ANYWHERE, 4))
@@ -279,12 +286,12 @@ def measured(
     return float(np.mean(ious)), float(right.mean())
 
 
-def _all_told(net: nn.Module, coder: Coder, cuts: np.ndarray) -> tuple[Tensor, Tensor]:
-    """Latents and scores of the categories, as the task makes them of pictures."""
+def _all_told(net: nn.Module, space: Space, cuts: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Latents and scores of the families, as the task makes them of pictures but not sharpened."""
     unknown = torch.full((len(cuts),), UNKNOWN)
-    codes, scores, sides, _ = net(torch.from_numpy(cuts), unknown)
-    kinds = shape_export.kinds(scores.argmax(1).numpy())
-    return Build(coder).latents(codes, kinds, sides), scores
+    coordinates, scores, sides, _ = net(torch.from_numpy(cuts), unknown)
+    made = space.mean + coordinates @ space.axes[: coordinates.shape[1]]
+    return with_proportions(made, sides), scores
 
 
 def _moved(cut: np.ndarray, rng: np.random.Generator) -> np.ndarray:

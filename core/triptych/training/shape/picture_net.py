@@ -1,4 +1,4 @@
-"""The encoder of pictures: a cut-out to the code of the shape that it shows."""
+"""The encoder of pictures: a cut-out to the coordinates of the shape that it shows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from triptych.training.shape.code_net import CODE
 from triptych.training.shape.procedural import FAMILIES
 from triptych.training.shape.samples import CATEGORIES
 from triptych.training.shape.shape_net import Residual
@@ -18,22 +17,29 @@ _APART = 1e4  # what a score that shall not count is lower by
 
 
 class PictureNet(nn.Module):
-    """Cut-outs (B x 3 x 64 x 64) and categories (B; UNKNOWN: to be seen) to codes.
+    """Cut-outs (B x 3 x 64 x 64) and categories (B; UNKNOWN: to be seen) to coordinates.
 
     Convolutions of stride two see the picture, dense layers turn what they found into a query; the
-    code is a mixture of the codes of `known` shapes of each family, as in attention (Vaswani et al.
-    2017, section 3.2) with a learned key for each. Of a code that is a regression's mean, no
-    whole shape can be built; between codes that are near each other there are shapes.
+    coordinates of the shape's latent are a mixture of those of `known` shapes of each category, as
+    in attention (Vaswani et al. 2017, section 3.2) with a learned key for each. Of what is a
+    regression's mean, no whole shape can be built; between shapes that are near each other there
+    are shapes. What is of no family has known shapes too.
 
-    The family is the likeliest one unless it is given; `sharp` is how much more the known shapes'
-    weights differ in what is told than they did in training.
+    Picture and mirror image are looked at. The category is the likeliest one unless it is given;
+    `sharp` is how much more the known shapes' weights differ in what is told than they did in
+    training.
     """
 
     shapes: Tensor
     """The numbers of the known shapes (count)."""
 
     def __init__(
-        self, known: int = 256, width: int = 24, features: int = 512, sharp: float = 1.0
+        self,
+        known: int = 150,
+        coordinates: int = 256,
+        width: int = 24,
+        features: int = 512,
+        sharp: float = 1.0,
     ) -> None:
         super().__init__()
         w = width
@@ -51,7 +57,7 @@ class PictureNet(nn.Module):
             nn.SiLU(),
             nn.Flatten(),
         )
-        count = len(FAMILIES) * known
+        count = len(CATEGORIES) * known
         self.sharp = sharp
         self.gather = nn.Linear(16 * 6 * w, features)
         self.drop = nn.Dropout(0.1)
@@ -60,7 +66,7 @@ class PictureNet(nn.Module):
         self.sides = nn.Linear(features, 3)
         self.keys = nn.Parameter(torch.randn(count, KEY))
         self.usual = nn.Parameter(torch.zeros(count))
-        self.codes = nn.Parameter(torch.zeros(count, CODE), requires_grad=False)
+        self.places = nn.Parameter(torch.zeros(count, coordinates), requires_grad=False)
         self.register_buffer("shapes", torch.zeros(count, dtype=torch.long))
 
     def features(self, picture: Tensor) -> Tensor:
@@ -68,21 +74,23 @@ class PictureNet(nn.Module):
         return F.silu(self.gather(self.see(picture)))
 
     def told(self, seen: Tensor) -> tuple[Tensor, Tensor]:
-        """Features to scores of the known shapes, those of a family one after the other (B x
+        """Features to scores of the known shapes, those of a category one after the other (B x
         count), and logarithms of the proportions (B x 3)."""
         seen = self.drop(seen)
         thought = self.drop(seen + F.silu(self.think(seen)))
         return self.ask(thought) @ self.keys.T + self.usual, self.sides(thought)
 
     def forward(self, picture: Tensor, category: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Code (B x CODE), scores of the families, proportions (the longest is 1), features."""
+        """Coordinates (B x `coordinates`), scores of the families, proportions (the longest is 1),
+        features."""
         features = self.features(picture)
-        known, sides = self.told(features)
-        count = len(FAMILIES)
+        views = self.told(features), self.told(self.features(picture.flip(3)))
+        known, sides = ((one + other) / 2 for one, other in zip(*views, strict=True))
+        count = len(CATEGORIES)
         scores = known.unflatten(1, (count, -1)).logsumexp(2)
         asked = F.one_hot(category, UNKNOWN + 1)[:, :count].float()
-        family = F.one_hot((scores + _APART * asked).argmax(1), count).float()
-        own = family.repeat_interleave(known.shape[1] // count, 1)
+        chosen = F.one_hot((scores + _APART * asked).argmax(1), count).float()
+        own = chosen.repeat_interleave(known.shape[1] // count, 1)
         share = (self.sharp * known - _APART * (1 - own)).softmax(1)
         proportions = (sides - sides.amax(1, keepdim=True)).exp()
-        return share @ self.codes, scores, proportions, features
+        return share @ self.places, scores[:, : len(FAMILIES)], proportions, features

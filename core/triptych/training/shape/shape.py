@@ -25,6 +25,8 @@ from triptych.training.shape.shape_net import FINE, LATENT, NODES, REACH, ShapeN
 _LOOKED_AT = 16  # held-out shapes behind the figures
 _SHOWN = 8  # held-out shapes of a kind in the sheet
 _EVERY = 100  # steps between figures of held-out shapes
+_ADDED = ("coder", "generator", "picture")  # recipes that add to a bundle of shapes
+_NEAR = 0.2  # of the truncation: what is near the surface
 
 
 @dataclass
@@ -36,21 +38,31 @@ class ShapeSettings:
     held_out: int = 170  # procedural ones that are never trained on
     real: bool = True  # the free meshes too
     real_share: float = 0.25  # of the examples that are real shapes, where there are any
+    measured: int = 1020  # procedural ones whose distances are measured on their meshes too
+    measured_share: float = 0.5  # of the procedural examples
     rate: float = 3e-3
     width: int = 16
     points: int = 2048  # of a shape in a step
     count: int = 256  # principal components of the latents
     projected: float = 0.35  # share of the examples whose latent has only these
     thin: float = 4.0  # more weight of what lies around thin parts
+    near: float = 2.0  # more weight of what is near the surface
     start: str = ""  # folder of a bundle of shapes to start from; empty: random weights
+    kept: float = 0.25  # share of the weights that it started from in those that are exported
+    sharpened: float = 0.15  # how much what is built of codes is sharpened, where it has codes
 
 
 class ShapeRecipe(Recipe):
     """Learn to tell the truncated distance anywhere from distances at the nodes of a coarse grid.
 
     Loss: the absolute difference of the distances (beyond the truncation only what is on the wrong
-    side of it), more around thin parts and where the sign is wrong. Some latents are projected onto
-    the principal components of all, so that what is drawn there is decoded as sharply.
+    side of it), more around thin parts, near the surface and where the sign is wrong. Some latents
+    are projected onto the principal components of all, so that what is drawn there is decoded as
+    sharply; others are measured on a mesh, as hosts do it.
+
+    What learns on from a bundle is exported as a mean of its weights and the bundle's ("Robust
+    fine-tuning of zero-shot models", Wortsman et al. 2022): exact distances teach it to see boards
+    that are thinner than the grid is wide, and alone it sees them in what is drawn, too.
     """
 
     name = "shape"
@@ -66,6 +78,7 @@ class ShapeRecipe(Recipe):
         s = self.settings
         self.shapes = samples.training(s.shapes, s.real)
         self.latents = grids.training(s.shapes, s.real)
+        self.measured = grids.measured(min(s.measured, s.shapes))
         self.held_out, self.real_held_out = samples.held_out(s.held_out, s.real)
         self.held_latents, self.real_held_latents = grids.held_out(s.held_out, s.real)
         self.space = Space(min(s.count, len(self.latents) - 1))
@@ -85,11 +98,11 @@ class ShapeRecipe(Recipe):
         latents, points, truths, thin = [], [], [], []
         for index in indices:
             rng = np.random.default_rng((self.loop.seed, index))
-            one = self._drawn(rng)
+            one, latents_of = self._drawn(rng)
             chosen = rng.choice(POINTS, s.points, replace=False)
             chosen.sort()  # read in the order in which they lie
             places, truth = self.shapes.points(one, chosen)
-            latent = self.latents[one].astype(np.float32)
+            latent = latents_of[one].astype(np.float32)
             if rng.random() < s.projected:
                 latent[:-3] = self._projected(latent)[:-3]
             latent, places = _mirrored(latent, places, rng.random() < 0.5)
@@ -105,12 +118,14 @@ class ShapeRecipe(Recipe):
         made: np.ndarray = self.space(self.space.coordinates(torch.from_numpy(latent[None])))
         return np.asarray(made[0])
 
-    def _drawn(self, rng: np.random.Generator) -> int:
-        count = self.settings.shapes
-        left = len(self.shapes) - count
-        if left and rng.random() < self.settings.real_share:
-            return count + int(rng.integers(left))
-        return int(rng.integers(count))
+    def _drawn(self, rng: np.random.Generator) -> tuple[int, np.ndarray]:
+        """The number of a shape, and the latents of which one is its own."""
+        s = self.settings
+        left = len(self.shapes) - s.shapes
+        if left and rng.random() < s.real_share:
+            return s.shapes + int(rng.integers(left)), self.latents
+        held = self.measured if rng.random() < s.measured_share else self.latents[: s.shapes]
+        return int(rng.integers(len(held))), held
 
     def loss(
         self, part: str, modules: Mapping[str, nn.Module], batch: Any, progress: float
@@ -120,7 +135,8 @@ class ShapeRecipe(Recipe):
         beyond = (truth.abs() > 0.99) & (made * truth > 1)
         apart = torch.where(beyond, 0.0, (made - truth).abs())
         wrong = (made.detach() * truth < 0).float()
-        weight = 1 + self.settings.thin * thin + wrong
+        near = (truth.abs() < _NEAR).float()
+        weight = 1 + self.settings.thin * thin + self.settings.near * near + wrong
         total = (weight * apart).sum() / weight.sum()
         figures = {"plain": float(total.detach())}
         if self.steps % _EVERY == 0:
@@ -166,13 +182,23 @@ class ShapeRecipe(Recipe):
         return _cloud(held, index)
 
     def export(self, modules: Mapping[str, nn.Module], run: Run, folder: Path) -> Path:
+        start = self.settings.start
         net: Any = modules["net"].cpu().float().eval()
+        if start:
+            _blended(net, shape_export.load_shape(Path(start)), self.settings.kept)
         told = measured(net, self.held_out, self.held_latents, len(self.held_out))
         metrics = [_metric("procedural", told)]
         if self.real_held_out is not None and self.real_held_latents is not None:
             latents = self.real_held_latents
             told = measured(net, self.real_held_out, latents, len(latents))
             metrics.append(_metric("real", told))
+        base = bundle.open_bundle(Path(start)) if start else None
+        made_by = export.made_by(self, dataclasses.asdict(self.settings), run)
+        if base:  # what codes its latents serves these weights as well
+            named = {metric["name"] for metric in metrics}
+            others = [one for one in base.card.metrics if one["name"] not in named]
+            added = {key: base.card.recipe[key] for key in _ADDED if key in base.card.recipe}
+            metrics, made_by = [*metrics, *others], {**made_by, **added}
         card = bundle.Card(
             name=self.settings.name,
             version="1.0.0",
@@ -184,9 +210,11 @@ class ShapeRecipe(Recipe):
             notes="Makes solid shapes of a category and of a size, from a seed.",
             created=export.today(),
             data=[*export.ledger(self.sources()), self._made_here()],
-            recipe=export.made_by(self, dataclasses.asdict(self.settings), run),
+            recipe=made_by,
             metrics=metrics,
             extra={
+                **(base.card.extra if base else {}),
+                "sharpened": self.settings.sharpened,
                 "categories": shape_export.categories(self.shapes),
                 "resolution": FINE,
                 "latent": list(LATENT),
@@ -196,7 +224,7 @@ class ShapeRecipe(Recipe):
                 "width": self.settings.width,
             },
         )
-        return export.write_bundle(folder, card, shape_export.graphs(net), {})
+        return export.write_bundle(folder, card, shape_export.graphs(net), {}, kept=base)
 
     def _made_here(self) -> dict[str, object]:
         return {
@@ -207,6 +235,13 @@ class ShapeRecipe(Recipe):
             "items": self.settings.shapes,
             "note": "made by the recipe",
         }
+
+
+@torch.no_grad()
+def _blended(net: nn.Module, other: nn.Module, share: float) -> None:
+    """Make the network's weights a mean with another's, of which this is the share."""
+    for own, its in zip(net.parameters(), other.parameters(), strict=True):
+        own.lerp_(its, share)
 
 
 @torch.no_grad()

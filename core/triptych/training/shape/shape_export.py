@@ -19,7 +19,7 @@ from triptych.training.shape.latents import Space
 from triptych.training.shape.procedural import FAMILIES
 from triptych.training.shape.render import Distance
 from triptych.training.shape.samples import TRUNCATION, Shapes
-from triptych.training.shape.shape_net import CHANNELS, FINE, LATENT, ShapeNet, gathered
+from triptych.training.shape.shape_net import LATENT, REACH, ShapeNet, gathered
 
 
 class Decode(nn.Module):
@@ -159,10 +159,12 @@ def graphs(net: ShapeNet) -> dict[str, GraphExport]:
     rng = torch.Generator().manual_seed(0)
 
     def latent() -> dict[str, Tensor]:
-        return {"latent": torch.randn(1, *LATENT, generator=rng)}
+        far = torch.randn(1, LATENT[0] - 3, generator=rng).clamp(-1, 1) * REACH
+        return {"latent": torch.cat([far, 0.2 + 0.8 * torch.rand(1, 3, generator=rng)], 1)}
 
     def query(count: int) -> dict[str, Tensor]:
-        grid = torch.randn(FINE**3, CHANNELS, generator=rng)
+        with torch.no_grad():
+            grid = Decode(net)(latent()["latent"])
         return {"grid": grid, "points": torch.rand(count, 3, generator=rng) * 2 - 1}
 
     places = {0: "count"}

@@ -143,4 +143,8 @@ class ShapeNet(nn.Module):
 
     def forward(self, latent: Tensor, points: Tensor) -> Tensor:
         """Distances (over the truncation) at points B x N x 3 of latents."""
-        return self.head(self.decoder(latent), points)
+        grid = self.decoder(latent)
+        # What lies between two nodes needs more digits than bfloat16 has.
+        with torch.autocast(grid.device.type, enabled=False):
+            told: Tensor = self.head(grid.float(), points.float())
+        return told
