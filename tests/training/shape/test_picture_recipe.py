@@ -162,3 +162,9 @@ def test_a_run_gives_the_base_a_graph_for_pictures(base: Path, tmp_path: Path):
         right = ((known - shown) ** 2).sum(1).argmin()
         near += np.allclose(told(index), places[right], atol=0.05)
     assert near > 0.7 * len(made.glimpses)
+
+    # Another run may begin by seeing as this one does.
+    again = commands._recipe("shape-picture", {**given, "start": str(opened.path)})
+    begun: Any = again.setup(torch.device("cpu"))["net"]
+    torch.testing.assert_close(begun.gather.weight, net.gather.weight, atol=1e-2, rtol=1e-2)
+    assert not torch.allclose(begun.keys, net.keys, atol=0.1)
