@@ -39,10 +39,8 @@ def held_out(count: int, with_real: bool) -> tuple[np.ndarray, np.ndarray | None
 
 def latent(solid: Solid) -> np.ndarray:
     """Distances at the nodes of the solid's own box, then its proportions (LATENT, float16)."""
-    proportions = np.asarray(solid.size, np.float64) / max(solid.size)
-    places = (nodes(NODES) * proportions).astype(np.float32)
-    far = solid.distance(places).clip(-REACH, REACH)
-    return np.concatenate([far, proportions]).astype(np.float16)
+    places = (nodes(NODES) * _proportions(solid)).astype(np.float32)
+    return _latent(solid, solid.distance(places))
 
 
 def measured(count: int) -> np.ndarray:
@@ -56,11 +54,17 @@ def measured(count: int) -> np.ndarray:
 
 def of_mesh(solid: Solid) -> np.ndarray:
     """`latent`, with the distances to the solid's mesh."""
-    proportions = np.asarray(solid.size, np.float64) / max(solid.size)
     vertices, faces = extract(solid.distance, _CELLS, TRUNCATION, Job())
-    x, y, z = (np.linspace(-side, side, NODES) for side in proportions)
-    far = signed_distances(vertices, faces, (x, y, z)).clip(-REACH, REACH)
-    return np.concatenate([far, proportions]).astype(np.float16)
+    x, y, z = (np.linspace(-side, side, NODES) for side in _proportions(solid))
+    return _latent(solid, signed_distances(vertices, faces, (x, y, z)))
+
+
+def _proportions(solid: Solid) -> np.ndarray:
+    return np.asarray(solid.size, np.float64) / max(solid.size)
+
+
+def _latent(solid: Solid, far: np.ndarray) -> np.ndarray:
+    return np.concatenate([far.clip(-REACH, REACH), _proportions(solid)]).astype(np.float16)
 
 
 def _procedural(
