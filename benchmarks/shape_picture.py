@@ -3,9 +3,10 @@
 Held-out shapes, procedural and real, are shown as a photograph, a drawing and a silhouette on a
 plain ground. What the task makes of each is compared with the truth: intersection over union at the
 middles of 64 x 64 x 64 cells of the cube, and the Chamfer distance (the mean squared distance to
-the nearest point, both ways) of 2,048 points of the surface. The rival is retrieval: the training
+the nearest point, both ways) of 2,048 points of the surface. The task answers with a known shape
+that learned keys find, as the autoencoder gives it back. The rival is retrieval: the training
 shape, itself and not as the autoencoder gives it back, one of whose pictures has the most similar
-features (by their cosine), of the same network.
+features (by their cosine), of the same network. Both may answer with any of the training shapes.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from triptych.training.shape.drawing import KINDS, drawn
 from triptych.training.shape.glimpses import Glimpses
 
 POINTS = 2048
-STORED, RENDERED, DRAWS = 20000, 816, 4  # of the recipe `shape-picture`
+STORED, VIEWS, RENDERED, DRAWS = 20000, 2, 816, 4  # of the recipe `shape-picture`
 
 
 @dataclass
@@ -57,7 +58,9 @@ def main() -> None:
     training = samples.training(STORED, True)
     known = glimpses.joined(
         [
-            glimpses.of_shapes(training, glimpses.spread(training, STORED)[: options.splatted]),
+            glimpses.of_shapes(
+                training, glimpses.spread(training, STORED)[: options.splatted], VIEWS
+            ),
             glimpses.of_pictures(pictures.training(RENDERED), DRAWS),
         ]
     )
@@ -138,10 +141,7 @@ def chamfer(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def _seen(model: ShapeModel, cut: np.ndarray) -> dict[str, np.ndarray]:
-    graph = model.bundle.card.graphs["picture"]
-    (highest,) = [one.range[1] for one in graph.inputs if one.name == "category" and one.range]
-    inputs = {"picture": cut[None], "category": np.array([highest], np.int64)}
-    return model._run("picture", inputs)
+    return model._run("picture", {"picture": cut[None]})
 
 
 def _features(model: ShapeModel, known: Glimpses) -> np.ndarray:

@@ -96,14 +96,21 @@ class FieldNet(nn.Module):
 
 
 class Look(nn.Module):
-    """The width and the height of what is covered; what is given or high is a chair."""
+    """The width and the height of what is covered; what is high is a chair."""
 
-    def forward(self, picture: Tensor, category: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, picture: Tensor) -> Tensor:
         covered = picture[0, 0]
-        wide, high = covered.amax(0).sum(), covered.amax(1).sum()
-        sides = torch.stack([wide, high, wide]) / torch.maximum(wide, high)
-        told = [(sides - 0.25) / 0.75, sides * 0 + 0.3, category.float() % 2, sides * 0]
-        return boxes(torch.cat(told)), torch.stack([high, wide])[None], sides[None]
+        return torch.stack([covered.amax(1).sum(), covered.amax(0).sum()])[None]
+
+
+class Key(nn.Module):
+    """What is seen is looked for among the categories."""
+
+    def forward(
+        self, coordinates: Tensor, proportions: Tensor, category: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        none = 0 * (coordinates.sum(1) + proportions.sum(1))
+        return nn.functional.one_hot(category, len(CATEGORIES)) + none[:, None], none
 
 
 class Draw(nn.Module):
@@ -129,7 +136,13 @@ def write(folder: Path, name: str = "boxes") -> Path:
     wish = {"kinds": torch.tensor([[0.0, 1.0]]), "proportions": torch.tensor([[0.5, 1.0, 0.6]])}
     draw, build = {"noise": torch.randn(*NOISE), **wish}, {"code": latent, **wish}
     code = {"coordinates": latent, **wish}
-    look = {"picture": torch.rand(1, 3, 64, 64), "category": torch.tensor([2])}
+    look = {"picture": torch.rand(1, 3, 64, 64)}
+    known = torch.cat([boxes(torch.tensor([1.0, 1, 1, 0.3, 0, kind, 0, 0, 0])) for kind in (0, 1)])
+    key = {
+        "coordinates": known,
+        "proportions": torch.ones(2, 3),
+        "category": torch.arange(2),
+    }
     graphs = {
         "decode": GraphExport(Decode(), {"latent": latent}, ["grid"], {}, [{"latent": latent}]),
         "field": GraphExport(
@@ -142,14 +155,8 @@ def write(folder: Path, name: str = "boxes") -> Path:
         "draw": GraphExport(Draw(), draw, ["code"], {}, [draw]),
         "build": GraphExport(Same(), build, ["coordinates"], {}, [build]),
         "code": GraphExport(Same(), code, ["code"], {}, [code]),
-        "picture": GraphExport(
-            Look(),
-            look,
-            ["coordinates", "scores", "proportions"],
-            {},
-            [look],
-            {"category": (0, len(CATEGORIES))},
-        ),
+        "picture": GraphExport(Look(), look, ["query"], {}, [look]),
+        "key": GraphExport(Key(), key, ["key", "usual"], {}, [key]),
     }
     extra: dict[str, Any] = {
         "categories": CATEGORIES,
@@ -160,14 +167,29 @@ def write(folder: Path, name: str = "boxes") -> Path:
         "noise": list(NOISE),
         "truncation": TRUNCATION,
         "directions": ["solidity"],
+        "sharp": 1.0,
     }
     thicker = np.full((1, *LATENT), -0.005, np.float16)
     thicker[:, -3:] = 0
-    stream = io.BytesIO()
-    held: dict[str, Any] = {str(one["name"]): thicker for one in CATEGORIES}
-    np.savez_compressed(stream, **held)
+    step = known.abs().amax(0).clamp(min=1e-6) / 127
+    told = {
+        "coordinates": (known / step).T.round().to(torch.int8).numpy(),
+        "step": step.numpy(),
+        "category": np.arange(2, dtype=np.uint8),
+        "size": np.array([one["size"] for one in CATEGORIES], np.float16),
+    }
+    files = {
+        "directions.npz": packed({str(one["name"]): thicker for one in CATEGORIES}),
+        "known.npz": packed(told),
+    }
     card = Card(name, "1.0.0", "shape", "Boxes", "CC0-1.0", {}, extra=extra)
-    return write_bundle(folder, card, graphs, {"directions.npz": stream.getvalue()})
+    return write_bundle(folder, card, graphs, files)
+
+
+def packed(arrays: dict[str, Any]) -> bytes:
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **arrays)
+    return stream.getvalue()
 
 
 @pytest.fixture(scope="session", autouse=True)

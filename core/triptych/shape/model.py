@@ -24,6 +24,7 @@ from triptych.engine import Engine, Job
 from triptych.errors import UserError, did_you_mean
 from triptych.shape.distances import signed_distances
 from triptych.shape.field import Field
+from triptych.shape.known import Known
 from triptych.shape.mesh import Mesh
 from triptych.shape.space import Space, sharpened
 from triptych.shape.subject import cut_out
@@ -73,12 +74,6 @@ def completed(size: Sequence[float] | Array, asked: Sequence[float | None]) -> A
     factor = float(np.exp(np.mean(np.log(factors)))) if factors else 1.0
     pairs = zip(asked, size, strict=True)
     return np.array([have * factor if want is None else want for want, have in pairs])
-
-
-def proportioned(size: Sequence[float] | Array, sides: Array) -> Array:
-    """A size in the proportions of `sides`, of the volume that `size` has."""
-    made: Array = sides * np.exp(np.mean(np.log(size) - np.log(sides.astype(np.float64))))
-    return made
 
 
 class ShapeModel:
@@ -204,28 +199,25 @@ class ShapeModel:
     ) -> tuple[Array, str, Array]:
         """Latent, category and size (metres) of the one thing in a picture.
 
-        It is as large as is usual but for the measures that are `asked`. The category is seen
-        unless it is given: the highest number that the graph takes says so. UserError where no one
-        thing is to be seen.
+        They are those of a known shape, but for the measures that are `asked`. The category is
+        seen unless it is given. UserError where no one thing is to be seen.
         """
-        graph = self.bundle.card.graphs.get("picture")
-        if graph is None:
+        if "picture" not in self.bundle.card.graphs:
             raise UserError(f"{self.bundle.listed} cannot look at pictures: use another model.")
-        (highest,) = [one.range[1] for one in graph.inputs if one.name == "category" and one.range]
         names = list(self.categories)
         number = None if category is None else names.index(self.category(category).name)
-        found = self._run(
-            "picture",
-            {
-                "picture": cut_out(pixels, alpha)[None].astype(np.float32),
-                "category": np.array([highest if number is None else number], np.int64),
-            },
+        known = Known.stored(
+            self.bundle.arrays("known.npz", "coordinates", "step", "category", "size")
         )
+        found = self._run("picture", {"picture": cut_out(pixels, alpha)[None].astype(np.float32)})
+        keys = self._run("key", known.offered())
+        scores = keys["key"] @ found["query"][0] + keys["usual"]
+        among = known.likeliest(scores) if number is None else number
+        coordinates, size = known.chosen(scores, among, float(self.bundle.card.extra["sharp"]))
         if number is None:
-            number = int(found["scores"][0, : len(names)].argmax())
-        usual = proportioned(self.categories[names[number]].size, found["proportions"][0])
-        size = completed(usual, asked)
-        return self._placed(found["coordinates"], size), names[number], size
+            number = known.likeliest(scores, len(names))
+        size = completed(size, asked)
+        return self._placed(coordinates, size), names[number], size
 
     def understood(self, mesh: Mesh) -> tuple[Array, str, Array]:
         """Latent, category and size (metres) of a mesh.

@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 
 from triptych.bundle import Card, open_bundle
 from triptych.engine import Engine
+from triptych.shape.known import Known
 from triptych.shape.subject import SIDE, cut_out
 from triptych.training import commands, export, loop
 from triptych.training.loop import Run
 from triptych.training.shape import pictures, splats
 from triptych.training.shape.drawing import KINDS, drawn
-from triptych.training.shape.from_picture import PictureRecipe, graph
-from triptych.training.shape.picture_net import UNKNOWN, PictureNet
+from triptych.training.shape.from_picture import PictureRecipe, graphs
+from triptych.training.shape.picture_net import KEY, PictureNet
 from triptych.training.shape.pictures import CELL, LAYERS, View
-from triptych.training.shape.procedural import FAMILIES
 
 
 def block(width: float, height: float) -> np.ndarray:
@@ -75,40 +75,24 @@ def test_a_camera_turns_and_near_things_are_larger():
 @pytest.fixture(scope="module")
 def net() -> PictureNet:
     torch.manual_seed(0)
-    made = PictureNet(known=3, width=4, features=32).eval()
-    torch.nn.init.normal_(made.places)
-    return made
+    return PictureNet(coordinates=40, width=4, features=32).eval()
 
 
-def test_the_graph_does_what_the_network_does(net: PictureNet, tmp_path: Path):
+def test_the_graphs_do_what_the_network_does(net: PictureNet, tmp_path: Path):
     card = Card("a", "1.0.0", "shape", "A", "CC0-1.0", {})
-    path = export.write_bundle(tmp_path / "a", card, {"picture": graph(net)}, {})
-    assert export.parity(graph(net), path / "picture.onnx")["max_abs"] < 1e-3
+    path = export.write_bundle(tmp_path / "a", card, graphs(net), {})
+    for name, graph in graphs(net).items():
+        assert export.parity(graph, path / f"{name}.onnx")["max_abs"] < 1e-3
 
 
-def test_a_place_is_a_mixture_of_known_ones_of_one_category(net: PictureNet):
+def test_a_mirror_image_asks_the_same(net: PictureNet):
     picture = torch.rand(2, 3, SIDE, SIDE)
     with torch.no_grad():
-        place, scores, sides, features = net(picture, torch.tensor([UNKNOWN, 0]))
-        other, same, _, _ = net(picture, torch.tensor([3, 0]))
-    assert scores.shape == (2, len(FAMILIES))
-    assert torch.allclose(sides.amax(1), torch.ones(2))
+        query, features = net(picture)
+        again, _ = net(picture.flip(3))
+    assert query.shape == (2, KEY)
     assert features.shape == (2, 32)
-    assert torch.equal(place[1], other[1])
-    assert torch.equal(scores, same)
-    own = (int(scores[0].argmax()), len(FAMILIES))  # the likeliest family, or what is of none
-    assert any(_mixed(net, place[0], category) for category in own)
-    assert _mixed(net, other[0], 3)
-    assert _mixed(net, place[1], 0)
-
-
-def _mixed(net: PictureNet, place: torch.Tensor, category: int) -> bool:
-    """Whether the place is a mixture of those of the category's three known shapes."""
-    known = net.places[3 * category :][:3].detach()
-    shares = torch.linalg.lstsq(known.T, place[:, None]).solution
-    met = torch.allclose(known.T @ shares, place[:, None], atol=1e-4)
-    whole = torch.isclose(shares.sum(), torch.ones(()), atol=1e-4)
-    return bool(met and shares.min() > -1e-4 and whole)
+    torch.testing.assert_close(again, query)
 
 
 @pytest.fixture(scope="module")
@@ -141,36 +125,36 @@ def test_a_run_gives_the_base_a_graph_for_pictures(base: Path, tmp_path: Path):
         "rendered": 0,
         "held_out": 0,
     }
-    given |= {"known": 2, "alike": 0, "sharp": 50.0, "rate": 3e-3}
+    given |= {"alike": 1, "pool": 4, "sharp": 50.0, "rate": 3e-3}
     given |= {"steps": 60, "batch": 8, "log_every": 50}
     made = commands._recipe("shape-picture", {**given, "precision": "32-true"})
     assert isinstance(made, PictureRecipe)
     run = loop.fit(made, Run(tmp_path / "run"))
-    assert len(made.glimpses) == 5 * len(KINDS)
+    assert len(made.glimpses) == 5 * made.settings.views * len(KINDS)
     modules = loop.averaged(made, run)
     opened = open_bundle(made.export(modules, run, tmp_path / "shape"))
     before = open_bundle(base).card
-    assert set(opened.card.graphs) == {*before.graphs, "picture"}
+    assert set(opened.card.graphs) == {*before.graphs, "picture", "key"}
     assert opened.card.recipe["name"] == before.recipe["name"]
 
-    def told(index: int) -> np.ndarray:
-        picture = made.glimpses.picture(index)[None]
-        inputs = {"picture": picture, "category": np.array([UNKNOWN], np.int64)}
-        seen: np.ndarray = Engine(["cpu"], 1).run(opened.graph("picture"), inputs)["coordinates"]
-        return seen
-
-    # Few pictures, which it soon knows by heart: it tells where the shape is that is shown.
-    net: Any = modules["net"]
-    places, known = net.places.detach().numpy(), made.placed[net.shapes.numpy()]
+    # Few pictures, which it soon knows by heart: the nearest of the other shapes is found.
+    known, engine = Known.stored(opened.arrays("known.npz")), Engine(["cpu"], 1)
+    keys = engine.run(opened.graph("key"), known.offered())
     near = 0
     for index in range(len(made.glimpses)):
-        shown = made.placed[made.glimpses.shape[index]]
-        right = ((known - shown) ** 2).sum(1).argmin()
-        near += np.allclose(told(index), places[right], atol=0.05)
+        picture = {"picture": made.glimpses.picture(index)[None]}
+        query = engine.run(opened.graph("picture"), picture)["query"][0]
+        scores = keys["key"] @ query + keys["usual"]
+        shown = made.glimpses.shape[index]
+        apart = ((made.compared - made.compared[shown]) ** 2).sum(1)
+        scores[shown] = -np.inf
+        near += scores.argmax() == np.argsort(apart)[1]
     assert near > 0.7 * len(made.glimpses)
 
-    # Another run may begin by seeing as this one does.
+    # Another run may begin by seeing and finding as this one does.
+    net: Any = modules["net"]
     again = commands._recipe("shape-picture", {**given, "start": str(opened.path)})
     begun: Any = again.setup(torch.device("cpu"))["net"]
-    torch.testing.assert_close(begun.gather.weight, net.gather.weight, atol=1e-2, rtol=1e-2)
-    assert not torch.allclose(begun.keys, net.keys, atol=0.1)
+    for name in ("gather", "ask", "key.first", "key.last"):
+        own, other = (one.get_submodule(name).weight for one in (begun, net))
+        torch.testing.assert_close(own, other, atol=1e-2, rtol=1e-2)

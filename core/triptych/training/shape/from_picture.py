@@ -1,8 +1,9 @@
-"""The recipe `shape-picture`: from one picture to the coordinates of the shape in it."""
+"""The recipe `shape-picture`: from one picture to known shapes that are like the one in it."""
 
 from __future__ import annotations
 
 import dataclasses
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,24 +16,25 @@ from PIL import Image
 from torch import Tensor, nn
 
 from triptych.bundle import Bundle, open_bundle
+from triptych.shape.known import Known
 from triptych.shape.subject import SIDE
 from triptych.training import data, export
 from triptych.training.export import GraphExport, weights
 from triptych.training.loop import LoopSettings, Recipe, Run
 from triptych.training.shape import glimpses, grids, pictures, real, render, samples, shape_export
-from triptych.training.shape.code_net import k_means
 from triptych.training.shape.glimpses import Glimpses
 from triptych.training.shape.latents import Space, with_proportions
-from triptych.training.shape.picture_net import KEY, UNKNOWN, PictureNet
+from triptych.training.shape.picture_net import PictureNet
 from triptych.training.shape.procedural import FAMILIES
 from triptych.training.shape.samples import ANYWHERE, CATEGORIES, NEAR
-from triptych.training.shape.shape_net import ShapeNet
 
 _SHIFT = 3  # pixels that a cut-out is moved by at most
 _SHOWN = 8  # held-out pictures in the sheet
 _LOOKED_AT = 48  # held-out pictures behind the figures
 _EVERY = 1000  # steps between these
-_KEYED = 0.5  # the spread of keys when training begins
+_TOGETHER = 512  # shapes whose neighbours are found at once
+_ROUNDED = 0.05  # steps of known coordinates, times the length of their axes
+_APART = 1e4  # what a score that shall not count is lower by
 
 
 @dataclass
@@ -44,6 +46,7 @@ class PictureSettings:
     shapes: int = 20000  # procedural ones of which pictures are made
     real: bool = True  # the free meshes too
     splatted: int = 20000  # shapes of which quick pictures are made
+    views: int = 2  # quick pictures of each kind of a shape
     rendered: int = 816  # procedural shapes that Blender renders
     draws: int = 4  # pictures of each kind of a rendering
     rendered_share: float = 0.3  # of the examples
@@ -51,18 +54,19 @@ class PictureSettings:
     held_out: int = 170  # procedural shapes that are never trained on
     held_out_rendered: int = 102  # of which Blender renders the first
     real_held_out: int = 60  # real ones that it renders
-    known: int = 150  # shapes of each category of which coordinates are mixed
     coordinates: int = 256  # of a known shape, the first ones
-    alike: int = 6  # known shapes that count as right for a picture, about
-    sharp: float = 2.0  # how much more their weights differ in what is told
+    pool: int = 4096  # shapes among which that in a picture is to be found, in a step
+    alike: int = 6  # shapes that count as right for a picture, about
+    sharp: float = 1.0  # how much more sure of known shapes what is told is than training was
     rate: float = 1.2e-3
 
 
 class PictureRecipe(Recipe):
-    """Learn to tell a shape's coordinates from a picture.
+    """Learn to find the shapes that are like the one in a picture.
 
-    Loss: the cross-entropy of the known shapes with those that are most like the one in the
-    picture, by the squared distance of their latents' coordinates; small, the proportions.
+    Loss: the cross-entropy of shapes with those that are most like the one in the picture, itself
+    left out, by the squared distance of their latents' coordinates and of the logarithms of their
+    proportions.
     """
 
     name = "shape-picture"
@@ -82,9 +86,8 @@ class PictureRecipe(Recipe):
         base = shape_export.base(s.base).path
         self.net = shape_export.load_shape(base).to(device).eval().requires_grad_(False)
         self.space = Space.read(open_bundle(base)).requires_grad_(False)
-        self.proportions = shape_export.proportions(self.shapes.size).astype(np.float32)
         numbers = glimpses.spread(self.shapes, s.shapes)[: s.splatted]
-        parts = [glimpses.of_shapes(self.shapes, numbers)]
+        parts = [glimpses.of_shapes(self.shapes, numbers, s.views)]
         if s.rendered:
             parts.append(glimpses.of_pictures(pictures.training(s.rendered), s.draws))
         self.rendered_from = len(parts[0])
@@ -99,41 +102,17 @@ class PictureRecipe(Recipe):
             self.held_out.append(("procedural", held, glimpses.of_pictures(of_made, 1, 1)))
             if of_real is not None and real_held is not None:
                 self.held_out.append(("real", real_held, glimpses.of_pictures(of_real, 1, 1)))
-        self.placed = self.space.stored(grids.training(s.shapes, s.real))
-        net = PictureNet(s.known, min(s.coordinates, self.placed.shape[1]), sharp=s.sharp)
+        placed = self.space.stored(grids.training(s.shapes, s.real))
+        category, size = self.shapes.category.astype(np.int64), self.shapes.size
+        self.known = Known(placed[:, : s.coordinates], category, size)
+        self.compared = Known(placed, category, size).compared(slice(None))
+        self.alike = _alike(self.compared, s.alike)
+        net = PictureNet(self.known.coordinates.shape[1])
+        net.key.begin(self.known.coordinates)
         if s.start:
             _see_as(net, open_bundle(Path(s.start)))
-        self._begin(net)
-        self.known = torch.zeros(0)  # where the known shapes are: a run that goes on has its own
         self.steps = 0
         return {"net": net.to(device)}
-
-    @torch.no_grad()
-    def _begin(self, net: PictureNet) -> None:
-        """Choose the known shapes: of each category those nearest to the middles of k-means."""
-        category = torch.from_numpy(self.shapes.category.astype(np.int64))
-        placed, chosen = torch.from_numpy(self.placed), []
-        for number in range(len(CATEGORIES)):
-            rows = torch.nonzero(category == number)[:, 0]
-            if not len(rows):  # a few shapes only, in a trial: any will do
-                rows = torch.arange(len(category))
-            own = placed[rows]
-            middles = k_means(own, self.settings.known)
-            chosen.append(rows[torch.cdist(middles, own).argmin(1)])
-        net.shapes.copy_(torch.cat(chosen))
-        keys = placed[torch.cat(chosen)][:, :KEY]
-        keys = (keys - keys.mean(0)) / keys.std(0).clamp(min=1e-6)
-        net.keys[:, : keys.shape[1]] = _KEYED * keys
-        net.places.copy_(placed[torch.cat(chosen)][:, : net.places.shape[1]])
-
-    def _right(self, net: Any, placed: Tensor) -> Tensor:
-        """How right each of the known shapes is (B x count) for those at `placed` (B x D)."""
-        if not len(self.known):
-            self.known = torch.from_numpy(self.placed[net.shapes.cpu().numpy()]).to(placed.device)
-        apart = torch.cdist(placed, self.known) ** 2
-        near = apart.topk(1 + self.settings.alike, 1, largest=False).values
-        width = (near[:, -1:] - near[:, :1]).clamp(min=1e-6)
-        return (-2 * (apart - near[:, :1]) / width).softmax(1)
 
     def optimizers(self, modules: Mapping[str, nn.Module]) -> dict[str, torch.optim.Optimizer]:
         weights = [w for w in modules["net"].parameters() if w.requires_grad]
@@ -152,32 +131,32 @@ class PictureRecipe(Recipe):
             chosen = np.where(rng.random(count) < s.real_share, others, chosen)
         cuts = np.stack([_moved(self.glimpses.cuts[index], rng) for index in chosen])
         shape = self.glimpses.shape[chosen]
+        others = rng.integers(len(self.shapes), size=s.pool)
+        pool = np.unique(np.concatenate([others, self.alike[shape].ravel()]))
         parts = (
             glimpses.loosened(cuts),
-            self.placed[shape],
-            np.log(self.proportions[shape].clip(0.01)),
+            self.compared[shape],
+            self.compared[pool],
+            *(values[pool] for values in self.known.offered().values()),
+            shape[:, None] == pool,
         )
         return tuple(torch.from_numpy(part).to(device) for part in parts)
 
     def loss(
         self, part: str, modules: Mapping[str, nn.Module], batch: Any, progress: float
     ) -> tuple[Tensor, dict[str, float]]:
-        picture, placed, sides = batch
+        picture, shown, pool, *offered, itself = batch
         net: Any = modules["net"]
-        scores, told = net.told(net.features(picture))
-        right = self._right(net, placed)
+        keys, usual = net.key(*offered)
+        scores = net.query(net.features(picture)) @ keys.T + usual - _APART * itself
+        right = _right(torch.cdist(shown, pool) ** 2 + _APART * itself, self.settings.alike)
         found = F.cross_entropy(scores, right)
-        ratio = F.smooth_l1_loss(told, sides)
         best = right.gather(1, scores.argmax(1, keepdim=True)) > 0.02
-        figures = {
-            "found": float(found.detach()),
-            "near": float(best.float().mean()),
-            "sides": float(ratio.detach()),
-        }
+        figures = {"near": float(best.float().mean())}
         if self.steps % _EVERY == 0:
             figures |= self._figures(net)
         self.steps += 1
-        return found + ratio, figures
+        return found, figures
 
     @torch.no_grad()
     def _figures(self, net: Any) -> dict[str, float]:
@@ -186,7 +165,7 @@ class PictureRecipe(Recipe):
         net.eval()
         told: dict[str, float] = {}
         for name, shapes, held in self.held_out:
-            iou, right = measured(net, self.net, self.space, shapes, held, _LOOKED_AT)
+            iou, right = self._measured(net, shapes, held, _LOOKED_AT)
             told |= {f"{name} iou": iou, f"{name} category": right}
         net.train(learning)
         return told
@@ -199,7 +178,7 @@ class PictureRecipe(Recipe):
         for _, _, held in self.held_out:
             chosen = np.linspace(0, len(held) - 1, _SHOWN).astype(int)
             shown = [held.picture(index) for index in chosen]
-            latents, _ = _all_told(net, self.space, np.stack(shown))
+            latents, _ = self._told(net, np.stack(shown))
             rows.append([_pale(cut) for cut in shown])
             rows.append(
                 [
@@ -213,10 +192,11 @@ class PictureRecipe(Recipe):
         return Image.fromarray(np.concatenate([np.concatenate(row, 1) for row in rows]))
 
     def export(self, modules: Mapping[str, nn.Module], run: Run, folder: Path) -> Path:
-        base, net = shape_export.base(self.settings.base), modules["net"].cpu().float().eval()
+        base = shape_export.base(self.settings.base)
+        net: Any = modules["net"].cpu().float().eval()
         metrics = [m for m in base.card.metrics if not str(m["name"]).startswith(_FIGURE)]
         for name, shapes, held in self.held_out:
-            iou, right = measured(net, self.net, self.space, shapes, held, len(held))
+            iou, right = self._measured(net, shapes, held, len(held))
             metrics.append(
                 {"name": f"{_FIGURE}, held-out {name} shapes", "iou": iou, "category": right}
             )
@@ -226,72 +206,130 @@ class PictureRecipe(Recipe):
             created=export.today(),
             recipe={**base.card.recipe, "picture": made_by},
             metrics=metrics,
+            extra={**base.card.extra, "sharp": self.settings.sharp},
         )
-        return export.write_bundle(folder, card, {"picture": graph(net)}, {}, kept=base)
+        files = {"known.npz": self._stored(), "space.npz": self.space.told()}
+        return export.write_bundle(folder, card, graphs(net), files, kept=base)
+
+    def _stored(self) -> bytes:
+        """`known.npz`: of all shapes coordinates as int8 with a step each, category, size.
+
+        What rounding takes from a latent is the same for each coordinate, and small.
+        """
+        known = self.known
+        lengths = np.linalg.norm(self.space.axes.numpy()[: known.coordinates.shape[1]], axis=1)
+        widest = np.abs(known.coordinates).max(0)
+        step = np.maximum(widest / 127, _ROUNDED / lengths).astype(np.float32)
+        stream = io.BytesIO()
+        np.savez_compressed(
+            stream,
+            coordinates=np.ascontiguousarray(np.rint(known.coordinates / step).astype(np.int8).T),
+            step=step,
+            category=known.category.astype(np.uint8),
+            size=known.size.astype(np.float16),
+        )
+        return stream.getvalue()
+
+    @torch.no_grad()
+    def _measured(
+        self, net: Any, shapes: samples.Shapes, held: Glimpses, count: int
+    ) -> tuple[float, float]:
+        """Mean intersection over union at the stored points, and the share of right categories
+        among what is of a family."""
+        chosen = np.unique(np.linspace(0, len(held) - 1, count).astype(int))
+        latents, families = self._told(net, np.stack([held.picture(index) for index in chosen]))
+        ious = []
+        for latent, number in zip(latents, held.shape[chosen], strict=True):
+            places, truth = shapes.points(int(number), slice(0, NEAR + ANYWHERE, 4))
+            field = self.net(latent[None], torch.from_numpy(places)[None])
+            a, b = truth < 0, field[0].numpy() < 0
+            ious.append((a & b).sum() / max((a | b).sum(), 1))
+        category = shapes.category[held.shape[chosen]]
+        right = (families == category)[category < len(FAMILIES)]
+        return float(np.mean(ious)), float(right.mean())
+
+    @torch.no_grad()
+    def _told(self, net: Any, cuts: np.ndarray) -> tuple[Tensor, np.ndarray]:
+        """Latents and families, as the task makes them of cut-outs but not sharpened."""
+        known = self.known
+        query, _ = net(torch.from_numpy(cuts))
+        keys, usual = net.key(*map(torch.from_numpy, known.offered().values()))
+        scores = (query @ keys.T + usual).numpy()
+        sharp = self.settings.sharp
+        chosen = [known.chosen(one, known.likeliest(one), sharp) for one in scores]
+        made = self.space(torch.from_numpy(np.concatenate([one for one, _ in chosen])))
+        sides = shape_export.proportions(np.stack([size for _, size in chosen]))
+        families = np.array([known.likeliest(one, len(FAMILIES)) for one in scores])
+        return with_proportions(made, torch.from_numpy(sides.astype(np.float32))), families
 
 
 _FIGURE = "from a rendering"
 
 
-def graph(net: nn.Module) -> GraphExport:
-    """The graph from a cut-out and a category to coordinates."""
+def graphs(net: PictureNet) -> dict[str, GraphExport]:
+    """The graph from a cut-out to a query, and that from coordinates to keys."""
     rng = torch.Generator().manual_seed(0)
 
-    def seen(category: int) -> dict[str, Tensor]:
-        picture = torch.rand(1, 3, SIDE, SIDE, generator=rng)
-        return {"picture": picture, "category": torch.tensor([category])}
+    def cut() -> dict[str, Tensor]:
+        return {"picture": torch.rand(1, 3, SIDE, SIDE, generator=rng)}
 
-    return GraphExport(
-        net,
-        seen(0),
-        ["coordinates", "scores", "proportions", "features"],
-        {},
-        [seen(UNKNOWN), seen(0), seen(len(FAMILIES) - 1)],
-        {"picture": (-1.0, 1.0), "category": (0, UNKNOWN), "proportions": (0.0, 1.0)},
-        named=True,
-        int8=True,
-    )
+    def shapes(count: int) -> dict[str, Tensor]:
+        coordinates = torch.randn(count, net.key.first.in_features, generator=rng)
+        proportions = 0.1 + 0.9 * torch.rand(count, 3, generator=rng)
+        category = torch.randint(len(CATEGORIES), (count,), generator=rng)
+        return {"coordinates": coordinates, "proportions": proportions, "category": category}
+
+    names = ("coordinates", "proportions", "category", "key", "usual")
+    return {
+        "picture": GraphExport(
+            net,
+            cut(),
+            ["query", "features"],
+            {},
+            [cut(), cut(), cut()],
+            {"picture": (-1.0, 1.0)},
+            named=True,
+            int8=True,
+        ),
+        "key": GraphExport(
+            net.key,
+            shapes(5),
+            ["key", "usual"],
+            {name: {0: "count"} for name in names},
+            [shapes(1), shapes(40), shapes(200)],
+            {"proportions": (0.01, 1.0), "category": (0, len(CATEGORIES) - 1)},
+            named=True,
+            int8=True,
+        ),
+    }
 
 
 def _see_as(net: PictureNet, found: Bundle) -> None:
-    """Give the network the weights with which another sees; its known shapes are its own."""
+    """Give the network the weights with which another sees, and finds if it does it alike."""
     stored = weights(found.graph("picture"))
+    if "key" in found.card.graphs:
+        stored |= {f"key.{name}": value for name, value in weights(found.graph("key")).items()}
     for name, value in net.state_dict().items():
-        if name.split(".")[0] in ("see", "gather", "think", "sides"):
+        if name in stored and stored[name].numel() == value.numel():
             value.copy_(stored[name].reshape(value.shape))
 
 
-@torch.no_grad()
-def measured(
-    net: nn.Module,
-    shape_net: ShapeNet,
-    space: Space,
-    shapes: samples.Shapes,
-    held: Glimpses,
-    count: int,
-) -> tuple[float, float]:
-    """Mean intersection over union at the stored points, and the share of right categories among
-    what is of a family."""
-    chosen = np.unique(np.linspace(0, len(held) - 1, count).astype(int))
-    cuts = np.stack([held.picture(index) for index in chosen])
-    latents, scores = _all_told(net, space, cuts)
-    ious = []
-    for latent, number in zip(latents, held.shape[chosen], strict=True):
-        places, truth = shapes.points(int(number), slice(0, NEAR + ANYWHERE, 4))
-        field = shape_net(latent[None], torch.from_numpy(places)[None])
-        a, b = truth < 0, field[0].numpy() < 0
-        ious.append((a & b).sum() / max((a | b).sum(), 1))
-    category = shapes.category[held.shape[chosen]]
-    right = (scores.argmax(1).numpy() == category)[category < len(FAMILIES)]
-    return float(np.mean(ious)), float(right.mean())
+def _alike(placed: np.ndarray, count: int) -> np.ndarray:
+    """The numbers of the shapes nearest to each (N x `count`), by their coordinates (N x D)."""
+    x = torch.from_numpy(placed)
+    made = []
+    for start in range(0, len(x), _TOGETHER):
+        apart = torch.cdist(x[start : start + _TOGETHER], x)
+        apart[torch.arange(len(apart)), start + torch.arange(len(apart))] = torch.inf
+        made.append(apart.topk(min(count, len(x) - 1), 1, largest=False).indices)
+    return torch.cat(made).numpy()
 
 
-def _all_told(net: nn.Module, space: Space, cuts: np.ndarray) -> tuple[Tensor, Tensor]:
-    """Latents and scores of the families, as the task makes them of pictures but not sharpened."""
-    unknown = torch.full((len(cuts),), UNKNOWN)
-    coordinates, scores, sides, _ = net(torch.from_numpy(cuts), unknown)
-    made = space.mean + coordinates @ space.axes[: coordinates.shape[1]]
-    return with_proportions(made, sides), scores
+def _right(apart: Tensor, alike: int) -> Tensor:
+    """How right each of the known shapes is, by its squared distance (both B x count)."""
+    near = apart.topk(1 + alike, 1, largest=False).values
+    width = (near[:, -1:] - near[:, :1]).clamp(min=1e-6)
+    return (-2 * (apart - near[:, :1]) / width).softmax(1)
 
 
 def _moved(cut: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -67,17 +67,18 @@ def spread(shapes: Shapes, made: int) -> np.ndarray:
     return np.concatenate([own, others])[np.argsort(place, kind="stable")]
 
 
-def of_shapes(shapes: Shapes, numbers: np.ndarray) -> Glimpses:
-    """Of quick pictures: of each of the shapes one view, as each kind of picture."""
+def of_shapes(shapes: Shapes, numbers: np.ndarray, views: int = 1) -> Glimpses:
+    """Of quick pictures: of each of the shapes so many views, each as each kind of picture."""
     parts = []
     for first in range(0, len(numbers), _SHAPES):
         chosen = numbers[first : first + _SHAPES]
-        told = f"{_RECIPE} {chosen.tolist()}".encode() + shapes.size[chosen].tobytes()
-        digest = hashlib.sha256(told).hexdigest()[:12]
-        path = data.cache_folder() / "pictures" / f"glimpses-{digest}.npz"
-        if not path.is_file():
-            _keep(path, _splatted(shapes, chosen))
-        parts.append(_opened(path))
+        for view in range(views):
+            told = f"{_RECIPE} {f'{view} ' if view else ''}{chosen.tolist()}".encode()
+            digest = hashlib.sha256(told + shapes.size[chosen].tobytes()).hexdigest()[:12]
+            path = data.cache_folder() / "pictures" / f"glimpses-{digest}.npz"
+            if not path.is_file():
+                _keep(path, _splatted(shapes, chosen, view))
+            parts.append(_opened(path))
     return joined(parts)
 
 
@@ -103,10 +104,10 @@ def joined(parts: Sequence[Glimpses]) -> Glimpses:
     )
 
 
-def _splatted(shapes: Shapes, numbers: np.ndarray) -> Glimpses:
+def _splatted(shapes: Shapes, numbers: np.ndarray, view: int) -> Glimpses:
     def made() -> Iterator[tuple[np.ndarray, int, int]]:
         for number in numbers.tolist():
-            rng = np.random.default_rng((19, number))
+            rng = np.random.default_rng((19, number, view) if view else (19, number))
             layers = splats.splatted(shapes.surface(number), pictures.drawn_view(rng), rng)
             for kind in range(len(KINDS)):
                 yield from _cut(layers, number, kind, rng)

@@ -15,6 +15,7 @@ from triptych.training.export import as_int8
 from triptych.training.shape.shape_net import LATENT, REACH
 
 _FITTED = 7000  # latents that the principal components are made from, about
+_ROUNDED = 4e-4  # the step of a component, times its length
 _TOGETHER = 512  # latents whose coordinates are found at once
 
 
@@ -58,9 +59,13 @@ class Space(nn.Module):
     def told(self) -> bytes:
         """As the file that `triptych.shape.space` reads: the components as int8, a step each.
 
-        What is written is what the space is from then on.
+        Small components are rounded more coarsely: a latent loses the same by each. What is written
+        is what the space is from then on.
         """
-        axes, step = as_int8(self.axes)
+        step = as_int8(self.axes)[1]
+        length = self.axes.norm(dim=1, keepdim=True)  # the root of the coordinate's spread
+        step = step.maximum(_ROUNDED / length.clamp(min=1e-6))
+        axes = (self.axes / step).round().to(torch.int8)
         self.mean.copy_(self.mean.half())
         self.axes.copy_(axes * step)
         held = {"mean": self.mean.half(), "axes": axes, "step": step[:, 0]}
@@ -91,8 +96,9 @@ class Space(nn.Module):
         return torch.cat(made).numpy()
 
     def forward(self, coordinates: Tensor) -> Tensor:
-        """Coordinates (B x count) to latents (B x LATENT)."""
-        return (self.mean + coordinates @ self.axes).reshape(-1, *LATENT)
+        """The first coordinates (B x count) to latents (B x LATENT)."""
+        made = self.mean + coordinates @ self.axes[: coordinates.shape[1]]
+        return made.reshape(-1, *LATENT)
 
 
 def with_proportions(latents: Tensor, proportions: Tensor) -> Tensor:

@@ -1,0 +1,93 @@
+"""The shapes that a bundle knows, by which it tells what a picture shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+_AMONG = 256  # known shapes of which one is chosen
+_SIDES = 10.0  # how much more logarithms of proportions count than coordinates
+_FLAT = 0.01  # of the longest side: what a shape is taken to have at least in each direction
+
+
+@dataclass(frozen=True)
+class Known:
+    """The coordinates of their latents (N x K, float32), the numbers of their categories (N) and
+    their sizes in metres (N x 3).
+
+    A number that no category of the bundle has is that of what is of none.
+    """
+
+    coordinates: Array
+    category: Array
+    size: Array
+
+    @classmethod
+    def stored(cls, held: Mapping[str, Array]) -> Known:
+        """The shapes that a bundle's arrays tell.
+
+        Their coordinates (K x N: what is alike packs better) are int8 with a step for each row.
+        """
+        coordinates = held["coordinates"].astype(np.float32).T * held["step"]
+        size = held["size"].astype(np.float32)
+        return cls(coordinates, held["category"].astype(np.int64), size)
+
+    def offered(self) -> dict[str, Array]:
+        """What a graph makes keys of."""
+        return {
+            "coordinates": self.coordinates,
+            "proportions": _proportions(self.size),
+            "category": self.category,
+        }
+
+    def likeliest(self, scores: Array, families: int | None = None) -> int:
+        """The category (among the first `families`) that shapes of these scores (N) are of."""
+        count = int(self.category.max()) + 1 if families is None else families
+        return int(np.argmax([_log_sum(scores[self.category == n]) for n in range(count)]))
+
+    def chosen(
+        self, scores: Array, category: int, sharp: float, among: int = _AMONG
+    ) -> tuple[Array, Array]:
+        """The shape of the category (of any, where none is of it) that is expected to be least far
+        from the right one: coordinates (1 x K) and size (3, metres).
+
+        Any of the `among` that score highest may be the right one, with the softmax of the scores
+        (N) times `sharp` for probability. The likeliest one may stand alone; what most of the
+        likely ones are near is the safer choice (minimum Bayes risk; Kumar and Byrne 2004). Square
+        roots of distances keep far ones from deciding.
+        """
+        own = self.category == category
+        rows = np.flatnonzero(own if own.any() else ~own)
+        rows = rows[np.argsort(-scores[rows], kind="stable")[:among]]
+        shares = np.exp(sharp * (scores[rows] - scores[rows].max()))
+        places = self.compared(rows)
+        squares = (places**2).sum(1)
+        apart = squares[:, None] + squares - 2 * places @ places.T
+        row = rows[(apart.clip(0) ** 0.25 @ shares).argmin()]
+        return self.coordinates[row][None], self.size[row].astype(np.float64)
+
+    def compared(self, rows: Array | slice) -> Array:
+        """Where these shapes are (N x K + 3): by their distances they are alike or not."""
+        sides = _SIDES * np.log(_proportions(self.size[rows]))
+        made: Array = np.concatenate([self.coordinates[rows], sides], 1)
+        return made
+
+
+def _proportions(size: Array) -> Array:
+    """Sizes (N x 3) over their longest side."""
+    made: Array = (size / size.max(1, keepdims=True)).clip(_FLAT)
+    return made
+
+
+def _log_sum(scores: Array) -> float:
+    """The logarithm of the sum of exponentials; of nothing, minus infinity."""
+    if not len(scores):
+        return -np.inf
+    highest = scores.max()
+    return float(highest + np.log(np.exp(scores - highest).sum()))

@@ -1,0 +1,63 @@
+"""Known shapes: of which category something is, and which is chosen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from triptych.shape.known import Known
+
+
+def known(seed: int, count: int) -> tuple[Known, np.ndarray]:
+    """Known shapes of three categories, and scores."""
+    rng = np.random.default_rng(seed)
+    category = np.concatenate([[0, 1, 2], rng.integers(3, size=count)])
+    coordinates = rng.standard_normal((len(category), 40)).astype(np.float32)
+    size = np.exp(rng.standard_normal((len(category), 3)))
+    return Known(coordinates, category, size), 3 * rng.standard_normal(len(category))
+
+
+@given(st.integers(0), st.integers(0, 30), st.integers(0, 3), st.floats(0, 100))
+def test_what_is_chosen_is_near_what_is_likely(seed: int, count: int, category: int, sharp: float):
+    held, scores = known(seed, count)
+    coordinates, size = held.chosen(scores, category, sharp)
+    own = np.flatnonzero((held.category == category) | (category == 3))
+    (row,) = own[(held.coordinates[own] == coordinates).all(1)]
+    assert np.array_equal(size, held.size[row])
+    shares = np.exp(sharp * (scores[own] - scores[own].max()))
+
+    def risk(one: int) -> float:
+        places = held.compared(own) - held.compared(slice(one, one + 1))
+        return float(np.sqrt(np.linalg.norm(places, axis=1)) @ shares)
+
+    assert risk(int(row)) <= 1.001 * min(map(risk, own.tolist())) + 1e-3
+
+
+@given(st.integers(0), st.integers(0, 30), st.integers(0, 2))
+def test_the_likeliest_is_chosen_where_it_is_sure(seed: int, count: int, category: int):
+    held, scores = known(seed, count)
+    scores[category] = 50
+    coordinates, _ = held.chosen(scores, category, 1.0)
+    assert np.array_equal(coordinates[0], held.coordinates[category])
+
+
+@given(st.integers(0), st.integers(0, 30))
+def test_the_likeliest_category_is_that_of_most_likelihood(seed: int, count: int):
+    held, scores = known(seed, count)
+    summed = [np.exp(scores[held.category == number]).sum() for number in range(3)]
+    assert held.likeliest(scores) == np.argmax(summed)
+    assert held.likeliest(scores, 2) == np.argmax(summed[:2])
+
+
+@pytest.mark.parametrize("scores", [np.array([800.0, -900, 0]), np.array([-9e4, -8e4, -9e4])])
+def test_scores_may_be_large(scores: np.ndarray):
+    held = Known(np.eye(3, dtype=np.float32), np.arange(3), np.ones((3, 3)))
+    best: Any = scores.argmax()
+    assert held.likeliest(scores) == best
+    made, size = held.chosen(scores, int(best), 1.0)
+    assert np.allclose(made, np.eye(3)[best])
+    assert (size == 1).all()
