@@ -46,31 +46,27 @@ class Known:
             "category": self.category,
         }
 
-    def likeliest(self, scores: Array, families: int | None = None) -> int:
-        """The category (among the first `families`) that shapes of these scores (N) are of."""
-        count = int(self.category.max()) + 1 if families is None else families
-        return int(np.argmax([_log_sum(scores[self.category == n]) for n in range(count)]))
+    def likeliest(self, scores: Array, categories: int) -> int:
+        """Which of the first so many categories shapes of these scores (N) are of."""
+        return int(np.argmax([_log_sum(scores[self.category == n]) for n in range(categories)]))
 
-    def chosen(
-        self, scores: Array, category: int, sharp: float, among: int = _AMONG
-    ) -> tuple[Array, Array]:
-        """The shape of the category (of any, where none is of it) that is expected to be least far
-        from the right one: coordinates (1 x K) and size (3, metres).
+    def chosen(self, scores: Array, category: int | None, sharp: float, among: int = _AMONG) -> int:
+        """The place of the shape that is expected to be least far from the right one, of the
+        category if one is given and known shapes are of it.
 
         Any of the `among` that score highest may be the right one, with the softmax of the scores
         (N) times `sharp` for probability. The likeliest one may stand alone; what most of the
-        likely ones are near is the safer choice (minimum Bayes risk; Kumar and Byrne 2004). Square
-        roots of distances keep far ones from deciding.
+        likely ones are near is the safer choice (minimum Bayes risk; Kumar and Byrne 2004).
         """
-        own = self.category == category
-        rows = np.flatnonzero(own if own.any() else ~own)
+        rows = np.flatnonzero(self.category == category)
+        if not len(rows):
+            rows = np.arange(len(scores))
         rows = rows[np.argsort(-scores[rows], kind="stable")[:among]]
         shares = np.exp(sharp * (scores[rows] - scores[rows].max()))
         places = self.compared(rows)
         squares = (places**2).sum(1)
         apart = squares[:, None] + squares - 2 * places @ places.T
-        row = rows[(apart.clip(0) ** 0.25 @ shares).argmin()]
-        return self.coordinates[row][None], self.size[row].astype(np.float64)
+        return int(rows[(np.sqrt(apart.clip(0)) @ shares).argmin()])
 
     def compared(self, rows: Array | slice) -> Array:
         """Where these shapes are (N x K + 3): by their distances they are alike or not."""

@@ -212,12 +212,13 @@ class ShapeModel:
         found = self._run("picture", {"picture": cut_out(pixels, alpha)[None].astype(np.float32)})
         keys = self._run("key", known.offered())
         scores = keys["key"] @ found["query"][0] + keys["usual"]
-        among = known.likeliest(scores) if number is None else number
-        coordinates, size = known.chosen(scores, among, float(self.bundle.card.extra["sharp"]))
+        place = known.chosen(scores, number, float(self.bundle.card.extra["sharp"]))
         if number is None:
-            number = known.likeliest(scores, len(names))
-        size = completed(size, asked)
-        return self._placed(coordinates, size), names[number], size
+            number = int(known.category[place])
+            if number >= len(names):  # of none
+                number = known.likeliest(scores, len(names))
+        size = completed(known.size[place].astype(np.float64), asked)
+        return self._placed(known.coordinates[place][None], size), names[number], size
 
     def understood(self, mesh: Mesh) -> tuple[Array, str, Array]:
         """Latent, category and size (metres) of a mesh.

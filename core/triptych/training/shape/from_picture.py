@@ -255,12 +255,11 @@ class PictureRecipe(Recipe):
         query, _ = net(torch.from_numpy(cuts))
         keys, usual = net.key(*map(torch.from_numpy, known.offered().values()))
         scores = (query @ keys.T + usual).numpy()
-        sharp = self.settings.sharp
-        chosen = [known.chosen(one, known.likeliest(one), sharp) for one in scores]
-        made = self.space(torch.from_numpy(np.concatenate([one for one, _ in chosen])))
-        sides = shape_export.proportions(np.stack([size for _, size in chosen]))
+        chosen = [known.chosen(one, None, self.settings.sharp) for one in scores]
+        made = self.space(torch.from_numpy(known.coordinates[chosen]))
+        sides = known.offered()["proportions"][chosen]
         families = np.array([known.likeliest(one, len(FAMILIES)) for one in scores])
-        return with_proportions(made, torch.from_numpy(sides.astype(np.float32))), families
+        return with_proportions(made, torch.from_numpy(sides)), families
 
 
 _FIGURE = "from a rendering"
