@@ -50,18 +50,18 @@ class Known:
         """Which of the first so many categories shapes of these scores (N) are of."""
         return int(np.argmax([_log_sum(scores[self.category == n]) for n in range(categories)]))
 
-    def chosen(self, scores: Array, category: int | None, sharp: float, among: int = _AMONG) -> int:
+    def chosen(self, scores: Array, category: int | None, sharp: float) -> int:
         """The place of the shape that is expected to be least far from the right one, of the
         category if one is given and known shapes are of it.
 
-        Any of the `among` that score highest may be the right one, with the softmax of the scores
-        (N) times `sharp` for probability. The likeliest one may stand alone; what most of the
+        Any of those that score highest may be the right one, with the softmax of the scores (N)
+        times `sharp` for probability. The likeliest one may stand alone; what most of the
         likely ones are near is the safer choice (minimum Bayes risk; Kumar and Byrne 2004).
         """
         rows = np.flatnonzero(self.category == category)
         if not len(rows):
             rows = np.arange(len(scores))
-        rows = rows[np.argsort(-scores[rows], kind="stable")[:among]]
+        rows = rows[np.argsort(-scores[rows], kind="stable")[:_AMONG]]
         shares = np.exp(sharp * (scores[rows] - scores[rows].max()))
         places = self.compared(rows)
         squares = (places**2).sum(1)

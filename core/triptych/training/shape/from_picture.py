@@ -105,6 +105,7 @@ class PictureRecipe(Recipe):
         placed = self.space.stored(grids.training(s.shapes, s.real))
         category, size = self.shapes.category.astype(np.int64), self.shapes.size
         self.known = Known(placed[:, : s.coordinates], category, size)
+        self.offered = list(self.known.offered().values())
         self.compared = Known(placed, category, size).compared(slice(None))
         self.alike = _alike(self.compared, s.alike)
         net = PictureNet(self.known.coordinates.shape[1])
@@ -137,7 +138,7 @@ class PictureRecipe(Recipe):
             glimpses.loosened(cuts),
             self.compared[shape],
             self.compared[pool],
-            *(values[pool] for values in self.known.offered().values()),
+            *(values[pool] for values in self.offered),
             shape[:, None] == pool,
         )
         return tuple(torch.from_numpy(part).to(device) for part in parts)
@@ -208,7 +209,7 @@ class PictureRecipe(Recipe):
             metrics=metrics,
             extra={**base.card.extra, "sharp": self.settings.sharp},
         )
-        files = {"known.npz": self._stored(), "space.npz": self.space.told()}
+        files = {"known.npz": self._stored()}
         return export.write_bundle(folder, card, graphs(net), files, kept=base)
 
     def _stored(self) -> bytes:
@@ -253,11 +254,11 @@ class PictureRecipe(Recipe):
         """Latents and families, as the task makes them of cut-outs but not sharpened."""
         known = self.known
         query, _ = net(torch.from_numpy(cuts))
-        keys, usual = net.key(*map(torch.from_numpy, known.offered().values()))
+        keys, usual = net.key(*map(torch.from_numpy, self.offered))
         scores = (query @ keys.T + usual).numpy()
         chosen = [known.chosen(one, None, self.settings.sharp) for one in scores]
         made = self.space(torch.from_numpy(known.coordinates[chosen]))
-        sides = known.offered()["proportions"][chosen]
+        sides = self.offered[1][chosen]  # the proportions
         families = np.array([known.likeliest(one, len(FAMILIES)) for one in scores])
         return with_proportions(made, torch.from_numpy(sides)), families
 

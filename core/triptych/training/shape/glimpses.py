@@ -73,7 +73,7 @@ def of_shapes(shapes: Shapes, numbers: np.ndarray, views: int = 1) -> Glimpses:
     for first in range(0, len(numbers), _SHAPES):
         chosen = numbers[first : first + _SHAPES]
         for view in range(views):
-            told = f"{_RECIPE} {f'{view} ' if view else ''}{chosen.tolist()}".encode()
+            told = f"{_RECIPE} {view} {chosen.tolist()}".encode()
             digest = hashlib.sha256(told + shapes.size[chosen].tobytes()).hexdigest()[:12]
             path = data.cache_folder() / "pictures" / f"glimpses-{digest}.npz"
             if not path.is_file():
@@ -107,7 +107,7 @@ def joined(parts: Sequence[Glimpses]) -> Glimpses:
 def _splatted(shapes: Shapes, numbers: np.ndarray, view: int) -> Glimpses:
     def made() -> Iterator[tuple[np.ndarray, int, int]]:
         for number in numbers.tolist():
-            rng = np.random.default_rng((19, number, view) if view else (19, number))
+            rng = np.random.default_rng((19, number, view))
             layers = splats.splatted(shapes.surface(number), pictures.drawn_view(rng), rng)
             for kind in range(len(KINDS)):
                 yield from _cut(layers, number, kind, rng)
