@@ -29,10 +29,11 @@ from triptych.shape.subject import cut_out
 from triptych.shape.surface import extract
 from triptych.training.shape import glimpses, pictures, real, samples
 from triptych.training.shape.drawing import KINDS, drawn
+from triptych.training.shape.from_picture import PictureSettings, shown
 from triptych.training.shape.glimpses import Glimpses
 
 POINTS = 2048
-STORED, VIEWS, RENDERED, DRAWS = 20000, 2, 816, 4  # of the recipe `shape-picture`
+STORED = PictureSettings().shapes
 
 
 @dataclass
@@ -50,20 +51,10 @@ def main() -> None:
     made = parser(__doc__ or "", "shape")
     made.add_argument("--shapes", type=int, default=102, help="procedural ones (default 102)")
     made.add_argument("--real", type=int, default=60, help="real ones (default 60)")
-    made.add_argument(
-        "--splatted", type=int, default=20000, help="as the recipe had (default 20000)"
-    )
     options = made.parse_args()
     model = ShapeModel("shape", Engine(["cpu"], options.threads), Job())
     training = samples.training(STORED, True)
-    known = glimpses.joined(
-        [
-            glimpses.of_shapes(
-                training, glimpses.spread(training, STORED)[: options.splatted], VIEWS
-            ),
-            glimpses.of_pictures(pictures.training(RENDERED), DRAWS),
-        ]
-    )
+    known = glimpses.joined(shown(training, PictureSettings()))
     features = _features(model, known)
     told: dict[tuple[str, str], list[list[float]]] = defaultdict(list)
     wanted: list[tuple[tuple[str, str], Truth, int]] = []

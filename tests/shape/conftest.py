@@ -167,7 +167,6 @@ def write(folder: Path, name: str = "boxes") -> Path:
         "noise": list(NOISE),
         "truncation": TRUNCATION,
         "directions": ["solidity"],
-        "sharp": 1.0,
     }
     thicker = np.full((1, *LATENT), -0.005, np.float16)
     thicker[:, -3:] = 0

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from triptych.shape.overlap import overlaps
+
 Array = NDArray[Any]
 
 _AMONG = 256  # known shapes of which one is chosen
 _SIDES = 10.0  # how much more logarithms of proportions count than coordinates
+_APART = 1 / 32  # how much the distance of coordinates counts beside what does not overlap
 _FLAT = 0.01  # of the longest side: what a shape is taken to have at least in each direction
 
 
@@ -50,23 +53,27 @@ class Known:
         """Which of the first so many categories shapes of these scores (N) are of."""
         return int(np.argmax([_log_sum(scores[self.category == n]) for n in range(categories)]))
 
-    def chosen(self, scores: Array, category: int | None, sharp: float) -> int:
-        """The place of the shape that is expected to be least far from the right one, of the
-        category if one is given and known shapes are of it.
+    def chosen(self, scores: Array, category: int | None, latents: Callable[[Array], Array]) -> int:
+        """The place of the shape that is expected to be least unlike the right one, of the category
+        if one is given and known shapes are of it. `latents` makes latents of coordinates.
 
         Any of those that score highest may be the right one, with the softmax of the scores (N)
-        times `sharp` for probability. The likeliest one may stand alone; what most of the
-        likely ones are near is the safer choice (minimum Bayes risk; Kumar and Byrne 2004).
+        for probability. The likeliest one may stand alone; what most of the likely ones are like
+        is the safer choice (minimum Bayes risk; Kumar and Byrne 2004). Two shapes are unlike by
+        the space that is inside one of them alone, and by the distance of their coordinates.
         """
         rows = np.flatnonzero(self.category == category)
         if not len(rows):
             rows = np.arange(len(scores))
         rows = rows[np.argsort(-scores[rows], kind="stable")[:_AMONG]]
-        shares = np.exp(sharp * (scores[rows] - scores[rows].max()))
+        shares = np.exp(scores[rows] - scores[rows].max())
         places = self.compared(rows)
         squares = (places**2).sum(1)
         apart = squares[:, None] + squares - 2 * places @ places.T
-        return int(rows[(np.sqrt(apart.clip(0)) @ shares).argmin()])
+        sides = _proportions(self.size[rows])
+        alike = overlaps(latents(self.coordinates[rows]), sides)
+        unlike = 1 - alike + _APART * np.sqrt(apart.clip(0))
+        return int(rows[(unlike @ shares).argmin()])
 
     def compared(self, rows: Array | slice) -> Array:
         """Where these shapes are (N x K + 3): by their distances they are alike or not."""

@@ -108,13 +108,20 @@ class ShapeModel:
 
     def _placed(self, coordinates: Array, size: Array) -> Array:
         """The latent at `coordinates`, in the proportions of `size`."""
-        made = coordinates if self._space is None else self._space.latents(coordinates)
         extra = self.bundle.card.extra
-        far = made[:, :-3]
-        if share := float(extra.get("sharpened", 0)):
-            far = sharpened(far, int(extra["nodes"]), share)
         reach = float(extra["reach"])
-        return np.concatenate([far.clip(-reach, reach), _proportions(size)], 1)
+        far = self._distances(coordinates).clip(-reach, reach)
+        latent = np.concatenate([far, _proportions(size)], 1)
+        if "refine" in self.bundle.card.graphs:
+            latent = self._run("refine", {"latent": latent})["refined"]
+            far = sharpened(latent[:, :-3], int(extra["nodes"]), float(extra["sharpened"]))
+            latent[:, :-3] = far.clip(-reach, reach)
+        return latent
+
+    def _distances(self, coordinates: Array) -> Array:
+        """The distances (N x nodes**3) of latents at `coordinates` (N x K)."""
+        made = coordinates if self._space is None else self._space.latents(coordinates)
+        return made[:, : int(self.bundle.card.extra["nodes"]) ** 3]
 
     def coded(self, latent: Array, category: str) -> Array:
         """The code of a latent of this category."""
@@ -212,7 +219,7 @@ class ShapeModel:
         found = self._run("picture", {"picture": cut_out(pixels, alpha)[None].astype(np.float32)})
         keys = self._run("key", known.offered())
         scores = keys["key"] @ found["query"][0] + keys["usual"]
-        place = known.chosen(scores, number, float(self.bundle.card.extra["sharp"]))
+        place = known.chosen(scores, number, self._distances)
         if number is None:
             number = int(known.category[place])
             if number >= len(names):  # of none

@@ -42,8 +42,8 @@ class Space:
 def sharpened(distances: Array, nodes: int, share: float) -> Array:
     """Signed distances (B x nodes**3) with the crests of the shape higher by `share` of their bend.
 
-    What a code is read and built from is a little blurred, and where a part is thinner than the
-    grid's cells it then vanishes. As in unsharp masking second differences are taken off, those of
+    What is made of coordinates is a little blurred, and where a part is thinner than the grid's
+    cells it then vanishes. As in unsharp masking second differences are taken off, those of
     the axes on which the distance has a crest, and only near the surface.
     """
     grid = distances.reshape(-1, nodes, nodes, nodes)

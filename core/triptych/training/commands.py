@@ -42,6 +42,7 @@ RECIPES = {
     "shape": "triptych.training.shape.shape:ShapeRecipe",
     "shape-coder": "triptych.training.shape.coder:CoderRecipe",
     "shape-generator": "triptych.training.shape.generator:GeneratorRecipe",
+    "shape-refiner": "triptych.training.shape.refiner:RefinerRecipe",
     "shape-picture": "triptych.training.shape.from_picture:PictureRecipe",
 }
 """Where each recipe is: a class made from its settings, a dataclass, alone."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -95,27 +94,6 @@ def test_a_mirror_image_asks_the_same(net: PictureNet):
     torch.testing.assert_close(again, query)
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A bundle of networks that have learned next to nothing, of six shapes."""
-    folder = tmp_path_factory.mktemp("base")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TRIPTYCH_CACHE", str(folder / "cache"))
-        small = {"shapes": 6, "held_out": 2, "real": False, "steps": 2, "precision": "32-true"}
-        path = folder
-        for name, more in (
-            ("shape", {"width": 8, "points": 256, "batch": 2}),
-            (
-                "shape-coder",
-                {"base": str(folder / "shape"), "batch": 4, "nodes": 64, "pixels": 12},
-            ),
-        ):
-            made = commands._recipe(name, {**small, **more})
-            run = loop.fit(made, Run(folder / f"run-{name}"))
-            path = made.export(loop.averaged(made, run), run, folder / name)
-        yield path
-
-
 def test_a_run_gives_the_base_a_graph_for_pictures(base: Path, tmp_path: Path):
     given = {
         "base": str(base),
@@ -125,7 +103,7 @@ def test_a_run_gives_the_base_a_graph_for_pictures(base: Path, tmp_path: Path):
         "rendered": 0,
         "held_out": 0,
     }
-    given |= {"alike": 1, "pool": 4, "sharp": 50.0, "rate": 3e-3}
+    given |= {"alike": 1, "pool": 4, "rate": 3e-3}
     given |= {"steps": 60, "batch": 8, "log_every": 50}
     made = commands._recipe("shape-picture", {**given, "precision": "32-true"})
     assert isinstance(made, PictureRecipe)

@@ -59,6 +59,13 @@ class Coder(nn.Module):
         self.blocks = nn.ModuleList(_Block() for _ in range(3))
         self.last = nn.Linear(_WIDTH, len(space.axes))
 
+    @torch.no_grad()
+    def keep(self, count: int) -> None:
+        """Build the first `count` coordinates only."""
+        self.space.axes = nn.Parameter(self.space.axes[:count].clone(), requires_grad=False)
+        self.last.weight = nn.Parameter(self.last.weight[:count].clone())
+        self.last.bias = nn.Parameter(self.last.bias[:count].clone())
+
     def forward(self, x: Tensor, kinds: Tensor, proportions: Tensor, wanted: str) -> Tensor:
         """From coordinates (B x at least `seen`) or codes (B x CODE), what is `wanted` of them.
 

@@ -49,7 +49,6 @@ class CoderSettings:
     unlike: float = 0.3  # share of the pairs that are of two categories
     again: float = 0.1  # weight of the code's error when what was built is read again
     penalty: float = 10.0  # weight of the gradient penalty
-    sharpened: float = 0.15  # how much what is built is sharpened, so that thin parts are kept
     rate: float = 4e-4
     critic_rate: float = 6e-4  # two time scales (Heusel et al. 2017) for several critic steps
 
@@ -251,7 +250,6 @@ class CoderRecipe(Recipe):
                 **base.card.extra,
                 "components": len(coder.space.axes),
                 "seen": coder.seen,
-                "sharpened": s.sharpened,
                 "directions": [one.name for one in DIRECTIONS],
             },
         )

@@ -33,7 +33,7 @@ _SHOWN = 8  # held-out pictures in the sheet
 _LOOKED_AT = 48  # held-out pictures behind the figures
 _EVERY = 1000  # steps between these
 _TOGETHER = 512  # shapes whose neighbours are found at once
-_ROUNDED = 0.05  # steps of known coordinates, times the length of their axes
+_ROUNDED = 0.08  # steps of known coordinates, times the length of their axes
 _APART = 1e4  # what a score that shall not count is lower by
 
 
@@ -57,7 +57,6 @@ class PictureSettings:
     coordinates: int = 256  # of a known shape, the first ones
     pool: int = 4096  # shapes among which that in a picture is to be found, in a step
     alike: int = 6  # shapes that count as right for a picture, about
-    sharp: float = 1.0  # how much more sure of known shapes what is told is than training was
     rate: float = 1.2e-3
 
 
@@ -86,10 +85,7 @@ class PictureRecipe(Recipe):
         base = shape_export.base(s.base).path
         self.net = shape_export.load_shape(base).to(device).eval().requires_grad_(False)
         self.space = Space.read(open_bundle(base)).requires_grad_(False)
-        numbers = glimpses.spread(self.shapes, s.shapes)[: s.splatted]
-        parts = [glimpses.of_shapes(self.shapes, numbers, s.views)]
-        if s.rendered:
-            parts.append(glimpses.of_pictures(pictures.training(s.rendered), s.draws))
+        parts = shown(self.shapes, s)
         self.rendered_from = len(parts[0])
         self.of_real = np.flatnonzero(parts[0].shape >= s.shapes)
         self.glimpses = glimpses.joined(parts)
@@ -207,7 +203,6 @@ class PictureRecipe(Recipe):
             created=export.today(),
             recipe={**base.card.recipe, "picture": made_by},
             metrics=metrics,
-            extra={**base.card.extra, "sharp": self.settings.sharp},
         )
         files = {"known.npz": self._stored()}
         return export.write_bundle(folder, card, graphs(net), files, kept=base)
@@ -251,19 +246,33 @@ class PictureRecipe(Recipe):
 
     @torch.no_grad()
     def _told(self, net: Any, cuts: np.ndarray) -> tuple[Tensor, np.ndarray]:
-        """Latents and families, as the task makes them of cut-outs but not sharpened."""
+        """Latents and families, as the task makes them of cut-outs but not refined."""
         known = self.known
         query, _ = net(torch.from_numpy(cuts))
         keys, usual = net.key(*map(torch.from_numpy, self.offered))
         scores = (query @ keys.T + usual).numpy()
-        chosen = [known.chosen(one, None, self.settings.sharp) for one in scores]
+        chosen = [known.chosen(one, None, self._distances) for one in scores]
         made = self.space(torch.from_numpy(known.coordinates[chosen]))
         sides = self.offered[1][chosen]  # the proportions
         families = np.array([known.likeliest(one, len(FAMILIES)) for one in scores])
         return with_proportions(made, torch.from_numpy(sides)), families
 
+    def _distances(self, coordinates: np.ndarray) -> np.ndarray:
+        made: np.ndarray = self.space(torch.from_numpy(coordinates)).numpy()[:, :-3]
+        return made
+
 
 _FIGURE = "from a rendering"
+
+
+def shown(shapes: samples.Shapes, settings: PictureSettings) -> list[Glimpses]:
+    """What is learned from: quick pictures and, if there are any, Blender's renderings."""
+    s = settings
+    numbers = glimpses.spread(shapes, s.shapes)[: s.splatted]
+    parts = [glimpses.of_shapes(shapes, numbers, s.views)]
+    if s.rendered:
+        parts.append(glimpses.of_pictures(pictures.training(s.rendered), s.draws))
+    return parts
 
 
 def graphs(net: PictureNet) -> dict[str, GraphExport]:

@@ -25,7 +25,7 @@ from triptych.training.shape.shape_net import FINE, LATENT, NODES, REACH, ShapeN
 _LOOKED_AT = 16  # held-out shapes behind the figures
 _SHOWN = 8  # held-out shapes of a kind in the sheet
 _EVERY = 100  # steps between figures of held-out shapes
-_ADDED = ("coder", "generator", "picture")  # recipes that add to a bundle of shapes
+_ADDED = ("coder", "generator", "refiner", "picture")  # recipes that add to a bundle of shapes
 _NEAR = 0.2  # of the truncation: what is near the surface
 
 
@@ -49,7 +49,6 @@ class ShapeSettings:
     near: float = 2.0  # more weight of what is near the surface
     start: str = ""  # folder of a bundle of shapes to start from; empty: random weights
     kept: float = 0.25  # share of the weights that it started from in those that are exported
-    sharpened: float = 0.15  # how much what is built of codes is sharpened, where it has codes
 
 
 class ShapeRecipe(Recipe):
@@ -214,7 +213,6 @@ class ShapeRecipe(Recipe):
             metrics=metrics,
             extra={
                 **(base.card.extra if base else {}),
-                "sharpened": self.settings.sharpened,
                 "categories": shape_export.categories(self.shapes),
                 "resolution": FINE,
                 "latent": list(LATENT),
