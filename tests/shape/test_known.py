@@ -40,7 +40,7 @@ def test_what_is_chosen_is_like_what_is_likely(seed: int, count: int, category: 
 
     def risk(one: int) -> float:
         places = held.compared(own) - held.compared(slice(one, one + 1))
-        apart = np.linalg.norm(places, axis=1) / 32
+        apart = np.linalg.norm(places, axis=1) * 0.3 / 16
         return float((1 - alike[own == one][0] + apart) @ shares)
 
     assert risk(row) <= 1.001 * min(map(risk, own.tolist())) + 1e-3
@@ -51,6 +51,14 @@ def test_the_likeliest_is_chosen_where_it_is_sure(seed: int, count: int, categor
     held, scores = known(seed, count)
     scores[category] = 50
     assert held.chosen(scores, None, same) == category
+
+
+def test_what_is_of_no_category_is_taken_where_a_chair_is_only_a_little_likelier():
+    held = Known(np.eye(3, 64, dtype=np.float32), np.arange(3), np.ones((3, 3)))
+    key, usual = np.eye(3), np.zeros(3)
+    assert held.scores(np.array([1.0, 0, 0.5]), key, usual, 3).argmax() == 0
+    assert held.scores(np.array([1.0, 0, 0.5]), key, usual, 2).argmax() == 2
+    assert held.scores(np.array([2.0, 0, 0.5]), key, usual, 2).argmax() == 0
 
 
 @given(st.integers(0), st.integers(0, 30))

@@ -15,7 +15,8 @@ Array = NDArray[Any]
 
 _AMONG = 256  # known shapes of which one is chosen
 _SIDES = 10.0  # how much more logarithms of proportions count than coordinates
-_APART = 1 / 32  # how much the distance of coordinates counts beside what does not overlap
+_OTHER = 0.7  # added to the scores of what is of no category
+_APART = 0.3 / 16  # how much the distance of coordinates counts beside what does not overlap
 _FLAT = 0.01  # of the longest side: what a shape is taken to have at least in each direction
 
 
@@ -48,6 +49,16 @@ class Known:
             "proportions": _proportions(self.size),
             "category": self.category,
         }
+
+    def scores(self, query: Array, key: Array, usual: Array, categories: int) -> Array:
+        """How well each shape (N) goes with a `query`, by its `key` (N x len(query)) and by how
+        usual it is (N).
+
+        What is of none of the first so many categories counts for more than it was learned to:
+        there are more kinds of such things than are known.
+        """
+        made: Array = key @ query + usual + _OTHER * (self.category >= categories)
+        return made.astype(np.float32)
 
     def likeliest(self, scores: Array, categories: int) -> int:
         """Which of the first so many categories shapes of these scores (N) are of."""

@@ -218,7 +218,7 @@ class ShapeModel:
         )
         found = self._run("picture", {"picture": cut_out(pixels, alpha)[None].astype(np.float32)})
         keys = self._run("key", known.offered())
-        scores = keys["key"] @ found["query"][0] + keys["usual"]
+        scores = known.scores(found["query"][0], keys["key"], keys["usual"], len(names))
         place = known.chosen(scores, number, self._distances)
         if number is None:
             number = int(known.category[place])

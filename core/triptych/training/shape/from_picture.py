@@ -250,11 +250,12 @@ class PictureRecipe(Recipe):
         known = self.known
         query, _ = net(torch.from_numpy(cuts))
         keys, usual = net.key(*map(torch.from_numpy, self.offered))
-        scores = (query @ keys.T + usual).numpy()
+        keys, usual, count = keys.numpy(), usual.numpy(), len(FAMILIES)
+        scores = [known.scores(one, keys, usual, count) for one in query.numpy()]
         chosen = [known.chosen(one, None, self._distances) for one in scores]
         made = self.space(torch.from_numpy(known.coordinates[chosen]))
         sides = self.offered[1][chosen]  # the proportions
-        families = np.array([known.likeliest(one, len(FAMILIES)) for one in scores])
+        families = np.array([known.likeliest(one, count) for one in scores])
         return with_proportions(made, torch.from_numpy(sides)), families
 
     def _distances(self, coordinates: np.ndarray) -> np.ndarray:

@@ -50,7 +50,7 @@ class RefinerSettings:
     sharpened: float = 0.2  # how much what is refined is sharpened, so that thin parts are kept
     held_out: int = 170  # procedural shapes that are never trained on
     width: int = 24
-    rate: float = 2e-3
+    rate: float = 4e-3
 
 
 class RefinerRecipe(Recipe):
@@ -60,13 +60,15 @@ class RefinerRecipe(Recipe):
     something is lost (beyond the reach only what is on the wrong side of it), and that of the
     differences between neighbouring nodes, so that what is flat comes out flat. Examples are
     training shapes from their coordinates, rounded as they are stored, and from their codes.
+
+    Of the coordinates the bundle keeps the first `count` from then on.
     """
 
     name = "shape-refiner"
 
     def __init__(self, settings: RefinerSettings | None = None) -> None:
         self.settings = settings or RefinerSettings()
-        self.loop = LoopSettings(steps=30000, batch=8, warmup=100, ema=0.998, clip=1.0)
+        self.loop = LoopSettings(steps=30000, batch=4, warmup=100, ema=0.998, clip=1.0)
 
     def sources(self) -> list[data.Source]:
         return real.sources(data.data_root()) if self.settings.real else []
