@@ -50,6 +50,7 @@ class Dialog:
         self._previews = not task["origin"]
         self._wanted = self._moved = self._previews  # of the values, and of the part, as they are
         self._times = self._factor()
+        self._grip: tuple[int, int] | None = None  # where the picture was taken hold of
         self._place = self._middle()  # of the preview in the layer
         self._piece: client.Pixels | None = None
         self._dialog = GimpUi.ProcedureDialog.new(procedure, config, translated(task["label"]))
@@ -268,6 +269,8 @@ class Dialog:
         self._grip = self._place[0] + x, self._place[1] + y
 
     def _dragged(self, _area: Gtk.Widget, event: Any) -> None:
+        if self._grip is None:  # the button was pressed elsewhere
+            return
         x, y = round(event.x / self._times), round(event.y / self._times)
         place = self._kept(self._grip[0] - x, self._grip[1] - y)
         if place != self._place:
