@@ -64,9 +64,12 @@ class Known:
         """Which of the first so many categories shapes of these scores (N) are of."""
         return int(np.argmax([_log_sum(scores[self.category == n]) for n in range(categories)]))
 
-    def chosen(self, scores: Array, category: int | None, latents: Callable[[Array], Array]) -> int:
+    def chosen(
+        self, scores: Array, category: int | None, distances: Callable[[Array], Array]
+    ) -> int:
         """The place of the shape that is expected to be least unlike the right one, of the category
-        if one is given and known shapes are of it. `latents` makes latents of coordinates.
+        if one is given and known shapes are of it. `distances` makes of coordinates (N x K) the
+        distances at the nodes of the latents (N x nodes^3).
 
         Any of those that score highest may be the right one, with the softmax of the scores (N)
         for probability. The likeliest one may stand alone; what most of the likely ones are like
@@ -82,7 +85,7 @@ class Known:
         squares = (places**2).sum(1)
         apart = squares[:, None] + squares - 2 * places @ places.T
         sides = _proportions(self.size[rows])
-        alike = overlaps(latents(self.coordinates[rows]), sides)
+        alike = overlaps(distances(self.coordinates[rows]), sides)
         unlike = 1 - alike + _APART * np.sqrt(apart.clip(0))
         return int(rows[(unlike @ shares).argmin()])
 

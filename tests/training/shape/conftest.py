@@ -11,7 +11,7 @@ from triptych.training import commands, loop
 from triptych.training.loop import Run
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A bundle of networks that have learned next to nothing, of six shapes."""
     folder = tmp_path_factory.mktemp("base")

@@ -259,6 +259,7 @@ class PictureRecipe(Recipe):
         return with_proportions(made, torch.from_numpy(sides)), families
 
     def _distances(self, coordinates: np.ndarray) -> np.ndarray:
+        """The distances at the nodes of the latents at `coordinates`."""
         made: np.ndarray = self.space(torch.from_numpy(coordinates)).numpy()[:, :-3]
         return made
 

@@ -79,9 +79,11 @@ class RefinerRecipe(Recipe):
         base = shape_export.base(s.base).path
         self.latents = grids.training(s.shapes, s.real)
         shapes = samples.training(s.shapes, s.real)
-        self.category, self.size = shapes.category.astype(np.int64), shapes.size
+        self.category = shapes.category.astype(np.int64)
         self.coder = shape_export.load_coder(base)
-        self.coder.keep(max(s.count, self.coder.seen))
+        kept = max(s.count, self.coder.seen)
+        self.cut = kept < len(self.coder.space.axes)
+        self.coder.keep(kept)
         self.coder.requires_grad_(False)
         self.shape_net = shape_export.load_shape(base).eval().requires_grad_(False)
         space = self.coder.space
@@ -119,15 +121,16 @@ class RefinerRecipe(Recipe):
             others = rng.integers(s.shapes, len(self.latents), count)
             chosen = np.where(rng.random(count) < s.real_share, others, chosen)
         truth = torch.from_numpy(self.latents[chosen].astype(np.float32))
-        noise = rng.uniform(-0.5, 0.5, self.placed[chosen].shape) * self.steps
-        placed = torch.from_numpy((self.placed[chosen] + noise).astype(np.float32))
+        sides, exact = truth[:, -3:], self.placed[chosen]
+        noise = rng.uniform(-0.5, 0.5, exact.shape) * self.steps
+        placed = torch.from_numpy((exact + noise).astype(np.float32))
         coded = torch.from_numpy(rng.random((count, 1)) < s.coded)
         drawn = torch.from_numpy(rng.standard_normal((count, CODE), np.float32))
         kinds = shape_export.kinds(self.category[chosen])
-        mean, log = self.coder(placed, kinds, truth[:, -3:], "code").chunk(2, 1)
+        mean, log = self.coder(placed, kinds, sides, "code").chunk(2, 1)
         codes = mean + s.spread * drawn * (0.5 * log.clamp(-8, 2)).exp()
-        built = self.coder(codes, kinds, truth[:, -3:], "coordinates")
-        given = with_proportions(self.coder.space(torch.where(coded, built, placed)), truth[:, -3:])
+        built = self.coder(codes, kinds, sides, "coordinates")
+        given = with_proportions(self.coder.space(torch.where(coded, built, placed)), sides)
         mirrored = rng.random(count) < 0.5
         return tuple(_mirrored(part, mirrored).to(device) for part in (given, truth))
 
@@ -234,8 +237,10 @@ class RefinerRecipe(Recipe):
                 "sharpened": self.settings.sharpened,
             },
         )
-        made = graphs(net) | {"build": shape_export.code_graphs(self.coder)["build"]}
-        files = {"space.npz": self.coder.space.told()}
+        made, files = graphs(net), {}
+        if self.cut:  # else they stay as they are: rounded twice they would drift
+            made["build"] = shape_export.code_graphs(self.coder)["build"]
+            files["space.npz"] = self.coder.space.told()
         return export.write_bundle(folder, card, made, files, kept=base)
 
 
