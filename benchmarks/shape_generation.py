@@ -15,6 +15,7 @@ from scipy.spatial import cKDTree
 
 from triptych import bundle
 from triptych.engine import Engine, Job
+from triptych.shape.form import Form
 from triptych.shape.mesh import Mesh, sampled, solid
 from triptych.shape.model import ShapeModel
 from triptych.shape.surface import extract
@@ -60,7 +61,7 @@ def main() -> None:
         rng = np.random.default_rng(number)
         chosen = rng.choice(own, options.count, replace=False)
         codes = np.concatenate(
-            [model.coded(latents[i][None].astype(np.float32), family) for i in own]
+            [model.formed(latents[i][None].astype(np.float32), family).code for i in own]
         )
         gaussian = Gaussian(codes, sizes[own])
 
@@ -68,7 +69,8 @@ def main() -> None:
             index: int, seed: int, gaussian: Gaussian = gaussian, family: str = family
         ) -> np.ndarray:
             code = gaussian.drawn(sizes[index], np.random.default_rng(seed))
-            return model.built(code, {family: 1.0}, training.size[index].astype(np.float64))
+            form = Form(code, np.zeros((1, 1), np.float32))
+            return model.built(form, {family: 1.0}, training.size[index].astype(np.float64))
 
         def by_network(index: int, seed: int, family: str = family) -> np.ndarray:
             size = training.size[index].astype(np.float64)

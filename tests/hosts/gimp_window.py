@@ -113,7 +113,8 @@ class Window:
         self.press("GIMP$", "menu", "^Edit$")
         self.press("GIMP$", "menu item", "^Undo .")
         if not self._alters(image, before):
-            raise RuntimeError(f"nothing was undone: {self.log()}")
+            titles = [one["name"] for one in self.seen("", "frame|dialog|alert", "")]
+            raise RuntimeError(f"nothing was undone, among {titles}: {self.log()}")
 
     def _alters(self, image: int, before: Any) -> bool:
         """Whether the image soon is not as it was."""

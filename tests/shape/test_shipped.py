@@ -26,9 +26,13 @@ def made(task: Any, given_: Any = None, **values: Any) -> Mesh:
     return result
 
 
-def test_each_category_makes_sound_shapes_of_its_usual_size(shipped: ShapeModel):
+def test_each_category_makes_sound_shapes_around_its_usual_size(shipped: ShapeModel):
     for number, category in enumerate(categories_of(shipped.bundle)):
-        check(made(SHAPE, category=category.name, seed=number), category.size)
+        check(made(SHAPE, category=category.name, seed=number, variety=0.0), category.size)
+        sizes = [shipped.sized(category.name, (None, None, None), seed) for seed in range(30)]
+        check(made(SHAPE, category=category.name, seed=number), sizes[number])
+        assert (np.min(sizes, 0) < category.size).all()
+        assert (np.max(sizes, 0) > category.size).all()
 
 
 def test_a_new_shape_stays_near_what_it_was_varied_from():

@@ -15,6 +15,7 @@ Array = NDArray[Any]
 
 _AMONG = 256  # known shapes of which one is chosen
 _SIDES = 10.0  # how much more logarithms of proportions count than coordinates
+_SIDES_OF_CODES = 150.0  # how much squares of these logarithms count beside squares of codes
 _OTHER = 0.7  # added to the scores of what is of no category
 _APART = 0.3 / 16  # how much the distance of coordinates counts beside what does not overlap
 _FLAT = 0.01  # of the longest side: what a shape is taken to have at least in each direction
@@ -41,6 +42,29 @@ class Known:
         coordinates = held["coordinates"].astype(np.float32).T * held["step"]
         size = held["size"].astype(np.float32)
         return cls(coordinates, held["category"].astype(np.int64), size)
+
+    def of(self, category: int) -> Known:
+        """Those of one category."""
+        return self._part(self.category == category)
+
+    def among(self, categories: int) -> Known:
+        """Those of the first so many categories."""
+        return self._part(self.category < categories)
+
+    def _part(self, rows: Array) -> Known:
+        return Known(self.coordinates[rows], self.category[rows], self.size[rows])
+
+    def most_like(self, coordinates: Array, size: Array) -> int:
+        """The place of the shape nearest to what is at `coordinates` (1 x K) in the proportions of
+        `size` (3)."""
+        one = Known(coordinates, self.category[:1], size[None]).compared(slice(None))
+        return int(((self.compared(slice(None)) - one) ** 2).sum(1).argmin())
+
+    def nearest(self, codes: Array, code: Array, size: Array) -> int:
+        """The place of the shape nearest to a code (1 x CODE) in the proportions of `size` (3), by
+        the shapes' own codes (N x CODE) and proportions."""
+        sides = np.log(_proportions(self.size) / _proportions(size[None]))
+        return int((((codes - code) ** 2).sum(1) + _SIDES_OF_CODES * (sides**2).sum(1)).argmin())
 
     def offered(self) -> dict[str, Array]:
         """What a graph makes keys of."""

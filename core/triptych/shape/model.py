@@ -4,7 +4,8 @@ A *latent* is the signed distances, cut at the card's `reach`, at the nodes of a
 shape's own box (`nodes` along each side, x slowest, in a cube of which the longest side fills
 0.95), then the proportions of the box. A *code* is a few numbers that tell what kind of latent it
 is among those of its category: what lies between two codes of a category is a shape too, which does
-not hold of latents, where a leg that stands elsewhere vanishes.
+not hold of latents, where a leg that stands elsewhere vanishes. A *form* is a code with the detail
+that it does not tell.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from triptych.engine import Engine, Job
 from triptych.errors import UserError, did_you_mean
 from triptych.shape.distances import signed_distances
 from triptych.shape.field import Field
+from triptych.shape.form import Form
 from triptych.shape.known import Known
 from triptych.shape.mesh import Mesh
 from triptych.shape.space import Space, sharpened
@@ -35,6 +37,9 @@ Array = NDArray[Any]
 FILLED = 0.95  # of the cube's half side: what a shape's longest side reaches
 _FLAT = 0.01  # of the longest side: what a mesh has at least in each direction
 _SHEET = 0.03  # half of the thickness that a sheet gets
+_SIZES = 1  # apart from the seed's other draws
+_NEARER = 0.5  # of the distance of a drawn code from the nearest known one is kept,
+_NEAR = 1.5  # and no more than this
 
 
 @dataclass(frozen=True)
@@ -44,10 +49,6 @@ class Category:
     name: str
     label: str
     size: tuple[float, float, float]
-
-    def sized(self, asked: Sequence[float | None]) -> Array:
-        """Its size with what is asked of width, height and depth (None: in proportion)."""
-        return completed(self.size, asked)
 
 
 @dataclass(frozen=True)
@@ -95,16 +96,54 @@ class ShapeModel:
             raise UserError(f"{self.bundle.listed} makes nothing named {name!r}{known}")
         return self.categories[name]
 
-    def drawn(self, category: str, size: Array, seed: int, variety: float = 1.0) -> Array:
-        """The code of a new shape of this category in the proportions of `size`."""
+    def sized(
+        self, category: str, asked: Sequence[float | None], seed: int, variety: float = 1.0
+    ) -> Array:
+        """The size of a new shape of this category, in metres: the usual one or, by `variety`, that
+        of a known shape, with what is asked of its three measures."""
+        size = np.array(self.category(category).size)
+        if (known := self._of(category)) is not None:
+            drawn = known.size[np.random.default_rng((seed, _SIZES)).integers(len(known.size))]
+            size = np.round(size * (drawn / size) ** min(variety, 1.0), 3)
+        return completed(size, asked)
+
+    def drawn(self, category: str, size: Array, seed: int, variety: float = 1.0) -> Form:
+        """A new shape of this category in the proportions of `size`.
+
+        Its code is drawn, and moved towards that of the known shape that is most like it, of which
+        it takes the detail: what the network alone draws may lie between unlike shapes, where there
+        are none. (Examples looked up beside a generator: as in Blattmann et al. 2022,
+        "Retrieval-augmented diffusion models".)
+        """
         rng = np.random.default_rng(seed)
         noise = rng.standard_normal(self._noise, np.float32) * np.float32(variety)
-        return self._run("draw", {"noise": noise, **self._wish({category: 1.0}, size)})["code"]
+        code = self._run("draw", {"noise": noise, **self._wish({category: 1.0}, size)})["code"]
+        like = self._like(code, category, size)
+        if like is None:
+            return Form(code, np.zeros((1, 1), np.float32))
+        apart = code - like.code
+        near = min(_NEARER, _NEAR / max(float(np.linalg.norm(apart)), 1e-6))
+        return Form(like.code + np.float32(near) * apart, like.detail)
 
-    def built(self, code: Array, shares: Mapping[str, float], size: Array) -> Array:
-        """The latent of a code, of categories by their `shares`, in the proportions of `size`."""
+    def _like(self, code: Array, category: str, size: Array) -> Form | None:
+        """The form of the known shape of this category that is most like this code, if there is
+        one."""
+        known = self._of(category)
+        if known is None:
+            return None
+        coordinates = known.coordinates
+        if self._space is not None:  # a shape may be known by fewer than there are
+            lacking = len(self._space.axes) - coordinates.shape[1]
+            coordinates = np.pad(coordinates, ((0, 0), (0, lacking)))
+        codes = self._codes(coordinates, category, known.size)
+        place = slice(at := known.nearest(codes, code, size), at + 1)
+        return self._form(coordinates[place], codes[place], category, known.size[place])
+
+    def built(self, form: Form, shares: Mapping[str, float], size: Array) -> Array:
+        """The latent of a form, of categories by their `shares`, in the proportions of `size`."""
         wish = self._wish(shares, size)
-        return self._placed(self._run("build", {"code": code, **wish})["coordinates"], size)
+        coordinates = self._run("build", {"code": form.code, **wish})["coordinates"]
+        return self._placed(coordinates + form.detail, size)
 
     def _placed(self, coordinates: Array, size: Array) -> Array:
         """The latent at `coordinates`, in the proportions of `size`."""
@@ -123,12 +162,42 @@ class ShapeModel:
         made = coordinates if self._space is None else self._space.latents(coordinates)
         return made[:, : int(self.bundle.card.extra["nodes"]) ** 3]
 
-    def coded(self, latent: Array, category: str) -> Array:
-        """The code of a latent of this category."""
-        wish = self._wish({category: 1.0}, latent[0, -3:])
+    def formed(self, latent: Array, category: str) -> Form:
+        """The form of a latent of this category."""
+        sides, coordinates = latent[:, -3:], self._coordinates(latent)
+        return self._form(coordinates, self._codes(coordinates, category, sides), category, sides)
+
+    def _coordinates(self, latent: Array) -> Array:
+        """The coordinates (1 x K) of a latent."""
+        return latent if self._space is None else self._space.coordinates(latent)
+
+    def _codes(self, coordinates: Array, category: str, sizes: Array) -> Array:
+        """The codes of shapes of one category at `coordinates` (N x K), in these sizes (N x 3)."""
         if self._space is not None:
-            latent = self._space.coordinates(latent, int(self.bundle.card.extra["seen"]))
-        return self._run("code", {"coordinates": latent, **wish})["code"]
+            coordinates = coordinates[:, : int(self.bundle.card.extra["seen"])]
+        wish = self._wish({category: 1.0}, sizes)
+        return self._run("code", {"coordinates": coordinates, **wish})["code"]
+
+    def _form(self, coordinates: Array, code: Array, category: str, size: Array) -> Form:
+        """The form of what is at `coordinates` (1 x K) and has this code."""
+        wish = self._wish({category: 1.0}, size)
+        return Form(code, coordinates - self._run("build", {"code": code, **wish})["coordinates"])
+
+    def _of(self, category: str) -> Known | None:
+        """The known shapes of this category, if there are any."""
+        if self._known is None:
+            return None
+        known = self._known.of(list(self.categories).index(category))
+        return known if len(known.size) else None
+
+    @functools.cached_property
+    def _known(self) -> Known | None:
+        """The shapes that the bundle knows, if it was told any."""
+        if "known.npz" not in self.bundle.card.files:
+            return None
+        return Known.stored(
+            self.bundle.arrays("known.npz", "coordinates", "step", "category", "size")
+        )
 
     @functools.cached_property
     def _space(self) -> Space | None:
@@ -139,10 +208,11 @@ class ShapeModel:
         )
 
     def _wish(self, shares: Mapping[str, float], size: Array) -> dict[str, Array]:
-        kinds = np.zeros((1, len(self.categories)), np.float32)
+        sides = _proportions(size)
+        kinds = np.zeros((len(sides), len(self.categories)), np.float32)
         for name, share in shares.items():
-            kinds[0, list(self.categories).index(self.category(name).name)] += share
-        return {"kinds": kinds, "proportions": _proportions(size)}
+            kinds[:, list(self.categories).index(self.category(name).name)] += share
+        return {"kinds": kinds, "proportions": sides}
 
     def encoded(self, mesh: Mesh) -> Array:
         """The latent of a mesh: signed distances at the nodes of its own box, its proportions.
@@ -171,31 +241,36 @@ class ShapeModel:
             grid, latent[0, -3:], graph, self._engine, self._job, self._truncation, symmetry
         )
 
-    def moved(self, code: Array, category: str, steps: Mapping[str, float]) -> Array:
-        """The code, `steps` (standard deviations) further in the directions named.
+    def moved(self, form: Form, category: str, steps: Mapping[str, float]) -> Form:
+        """The form, `steps` (standard deviations) further in the directions named.
 
         Raises UserError where a step is wanted that this bundle does not know.
         """
         wanted = {name: step for name, step in steps.items() if step}
         if not wanted:
-            return code
+            return form
         known = self.bundle.card.extra.get("directions", [])
         for name in wanted:
             if name not in known:
                 raise UserError(f"{self.bundle.listed} does not know {name}: leave it at 0.")
         own = self.bundle.arrays("directions.npz")[self.category(category).name].astype(np.float32)
-        for name, step in wanted.items():
-            code = code + np.float32(step) * own[known.index(name)]
-        return code
+        code = form.code + sum(np.float32(step) * own[known.index(n)] for n, step in wanted.items())
+        return Form(code, form.detail)
 
     def nearest(self, latent: Array, size: Array) -> str:
-        """The category whose typical shape in these proportions is most like `latent`."""
+        """The category of what is most like `latent` in these proportions: of the known shapes, or
+        of the typical ones where none are known."""
+        names = list(self.categories)
+        if self._known is not None:
+            known = self._known.among(len(names))
+            coordinates = self._coordinates(latent)[:, : known.coordinates.shape[1]]
+            return names[int(known.category[known.most_like(coordinates, size)])]
 
         def far(name: str) -> float:
             typical = self.built(self.drawn(name, size, 0, 0.0), {name: 1.0}, size)
             return float(((typical - latent) ** 2).sum())
 
-        return min(self.categories, key=far)
+        return min(names, key=far)
 
     def looked_at(
         self,
@@ -213,9 +288,9 @@ class ShapeModel:
             raise UserError(f"{self.bundle.listed} cannot look at pictures: use another model.")
         names = list(self.categories)
         number = None if category is None else names.index(self.category(category).name)
-        known = Known.stored(
-            self.bundle.arrays("known.npz", "coordinates", "step", "category", "size")
-        )
+        known = self._known
+        if known is None:
+            raise UserError(f"{self.bundle.listed} knows no shapes: use another model.")
         found = self._run("picture", {"picture": cut_out(pixels, alpha)[None].astype(np.float32)})
         keys = self._run("key", known.offered())
         scores = known.scores(found["query"][0], keys["key"], keys["usual"], len(names))
@@ -278,9 +353,10 @@ class ShapeModel:
         return self._engine.run(self.bundle.graph(graph), inputs, self._job)
 
 
-def _proportions(size: Array) -> Array:
-    """A size (3) over its longest side (1 x 3, float32)."""
-    made: Array = (size / size.max())[None].astype(np.float32)
+def _proportions(sizes: Array) -> Array:
+    """A size (3), or some (N x 3), over their longest sides (N x 3, float32)."""
+    sizes = np.atleast_2d(sizes)
+    made: Array = (sizes / sizes.max(1, keepdims=True)).astype(np.float32)
     return made
 
 

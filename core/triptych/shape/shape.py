@@ -15,6 +15,7 @@ from triptych.errors import UserError
 from triptych.models import model_parameter
 from triptych.shape import mesh as meshes
 from triptych.shape.decimate import decimated
+from triptych.shape.form import Form, mixed
 from triptych.shape.mesh import Mesh
 from triptych.shape.model import DIRECTIONS, ShapeModel, categories, completed
 from triptych.shape.surface import extract
@@ -32,12 +33,13 @@ _CANDIDATES = 48  # from which one that is like the favourites is chosen
 def shape(given: None, job: Job, engine: Engine, **values: Any) -> Result:
     """A shape of a category; see SHAPE."""
     model = ShapeModel(values["model"], engine, job)
-    category = model.category(values["category"])
-    size = category.sized(_asked(values))
-    code = model.drawn(category.name, size, values["seed"], values["variety"])
-    code = model.moved(code, category.name, _steps(values))
-    latent = model.built(code, {category.name: 1.0}, size)
-    return _solid(model, latent, category.name, size, job, values)
+    category = model.category(values["category"]).name
+    seed, variety = values["seed"], values["variety"]
+    size = model.sized(category, _asked(values), seed, variety)
+    form = model.drawn(category, size, seed, variety)
+    form = model.moved(form, category, _steps(values))
+    latent = model.built(form, {category: 1.0}, size)
+    return _solid(model, latent, category, size, job, values)
 
 
 def from_picture(
@@ -55,8 +57,8 @@ def from_picture(
     pixels, alpha = _opened(image)
     latent, name, size = model.looked_at(pixels, alpha, category, _asked(values))
     if variety > 0:
-        code = _between(model.coded(latent, name), model.drawn(name, size, seed), variety)
-        latent = model.built(code, {name: 1.0}, size)
+        form = model.formed(latent, name).towards(model.drawn(name, size, seed), variety)
+        latent = model.built(form, {name: 1.0}, size)
     return _solid(model, latent, name, size, job, values)
 
 
@@ -67,8 +69,10 @@ def vary(given: Mesh, job: Job, engine: Engine, amount: float, seed: int, **valu
     size = completed(size, _asked(values))
     steps = _steps(values)
     if amount > 0 or any(steps.values()):
-        code = _between(model.coded(latent, category), model.drawn(category, size, seed), amount)
-        latent = model.built(model.moved(code, category, steps), {category: 1.0}, size)
+        form = model.formed(latent, category)
+        if amount > 0:
+            form = form.towards(model.drawn(category, size, seed), amount)
+        latent = model.built(model.moved(form, category, steps), {category: 1.0}, size)
     return _solid(model, latent, category, size, job, values)
 
 
@@ -83,10 +87,10 @@ def cross(
     size = completed(size, _asked(values))
     latent = one if share < 0.5 else two
     if 0 < share < 1:
-        code = _between(model.coded(one, category), model.coded(two, second), share)
+        form = model.formed(one, category).towards(model.formed(two, second), share)
         shares = {category: 1 - share}
         shares[second] = shares.get(second, 0.0) + share
-        latent = model.built(code, shares, size)
+        latent = model.built(form, shares, size)
     return _solid(model, latent, category if share < 0.5 else second, size, job, values)
 
 
@@ -108,26 +112,25 @@ def like(
     """
     model = ShapeModel(values["model"], engine, job)
     liked = [model.understood(_loaded(one)) for one in favourites]
-    codes = [model.coded(latent, category) for latent, category, _ in liked]
+    forms = [model.formed(latent, category) for latent, category, _ in liked]
     unloved = [model.understood(_loaded(one)) for one in rejected or ()]
-    disliked = [model.coded(latent, category) for latent, category, _ in unloved]
+    disliked = [model.formed(latent, category) for latent, category, _ in unloved]
     rng = np.random.default_rng(seed)
-    best: tuple[float, Array, Array, Array] | None = None
+    best: tuple[float, Form, Array, Array] | None = None
     for number in range(_CANDIDATES if disliked else 1):
         job.progress(0.2 * number / _CANDIDATES)
         weights = rng.dirichlet(np.full(len(liked), 0.7))
         category = liked[int(weights.argmax())][1]
         sizes = np.log([size for _, _, size in liked])
         size = completed(np.exp(weights @ sizes), _asked(values))
-        code = np.tensordot(weights.astype(np.float32), codes, 1)
-        new = model.drawn(category, size, int(rng.integers(1 << 31)))
-        code = _between(code, new, spread)
-        near = min(_apart(code, one) for one in codes)
-        away = min((_apart(code, one) for one in disliked), default=1.0)
+        form = mixed(forms, weights)
+        form = form.towards(model.drawn(category, size, int(rng.integers(1 << 31))), spread)
+        near = min(_apart(form, one) for one in forms)
+        away = min((_apart(form, one) for one in disliked), default=1.0)
         if best is None or away / (near + 1e-6) > best[0]:
-            best = (away / (near + 1e-6), code, weights, size)
+            best = (away / (near + 1e-6), form, weights, size)
     assert best is not None
-    _, code, weights, size = best
+    _, form, weights, size = best
     category = liked[int(weights.argmax())][1]
     if spread == 0 and len(liked) == 1:
         latent = liked[0][0]
@@ -135,17 +138,12 @@ def like(
         shares: dict[str, float] = {}
         for (_, name, _), weight in zip(liked, weights, strict=True):
             shares[name] = shares.get(name, 0.0) + float(weight)
-        latent = model.built(code, shares, size)
+        latent = model.built(form, shares, size)
     return _solid(model, latent, category, size, job.part(0.2, 1.0), values)
 
 
-def _between(one: Array, other: Array, share: float) -> Array:
-    made: Array = one + np.float32(share) * (other - one)
-    return made
-
-
-def _apart(one: Array, other: Array) -> float:
-    return float(np.sqrt(((one - other) ** 2).mean()))
+def _apart(one: Form, other: Form) -> float:
+    return float(np.sqrt(((one.code - other.code) ** 2).mean()))
 
 
 def _asked(values: dict[str, Any]) -> tuple[float | None, float | None, float | None]:

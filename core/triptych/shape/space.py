@@ -27,10 +27,9 @@ class Space:
         axes = held["axes"].astype(np.float32) * held["step"][:, None]
         return cls(held["mean"].astype(np.float32), axes)
 
-    def coordinates(self, latent: Array, count: int) -> Array:
-        """The first `count` coordinates (B x count) of latents (B x LATENT)."""
-        axes = self.axes[:count]
-        made: Array = (latent - self.mean) @ axes.T / (axes**2).sum(1)
+    def coordinates(self, latents: Array) -> Array:
+        """The coordinates (B x count) of latents (B x LATENT)."""
+        made: Array = (latents - self.mean) @ self.axes.T / (self.axes**2).sum(1)
         return made
 
     def latents(self, coordinates: Array) -> Array:

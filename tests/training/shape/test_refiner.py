@@ -16,6 +16,7 @@ from triptych.training import commands, export, loop
 from triptych.training.loop import Run
 from triptych.training.shape import grids, shape_export
 from triptych.training.shape.code_net import Build, Code
+from triptych.training.shape.latents import with_proportions
 from triptych.training.shape.refine_net import RefineNet
 from triptych.training.shape.refiner import RefinerRecipe, graphs
 from triptych.training.shape.shape_net import LATENT, NODES, REACH
@@ -70,15 +71,16 @@ def test_a_run_gives_the_base_what_refines_its_latents(
     left, were = ((x - latents)[:, :-3][near].abs().mean() for x in (refined, lost))
     assert left < 0.9 * were
 
-    # What a host builds of a code is refined.
+    # What a host builds of a shape's form is the shape again, refined.
     monkeypatch.setenv("TRIPTYCH_USER_DATA", str(tmp_path / "user"))
     listed = next(b.listed for b in find_bundles("shape") if b.path == opened.path)
     model = ShapeModel(listed, Engine(["cpu"]), Job())
     size = latents[:1, -3:]
-    code = torch.from_numpy(model.coded(latents[:1].numpy(), "chair"))
+    form = model.formed(latents[:1].numpy(), "chair")
     with torch.no_grad():
-        lost = Build(made.coder).latents(code, kinds[:1], size)
+        placed = made.coder.space.coordinates(latents[:1])
+        lost = with_proportions(made.coder.space(placed), size)
         far = modules["net"](lost)[:, :-3].numpy()
     wanted = sharpened(far, NODES, made.settings.sharpened).clip(-REACH, REACH)
-    built = model.built(code.numpy(), {"chair": 1.0}, size[0].numpy())
+    built = model.built(form, {"chair": 1.0}, size[0].numpy())
     np.testing.assert_allclose(built[:, :-3], wanted, atol=5e-3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -243,10 +244,12 @@ def test_codes_and_their_generator_go_into_the_bundle(tmp_path: Path) -> None:
         patch.setenv("TRIPTYCH_USER_DATA", str(tmp_path / "user"))
         listed = next(b.listed for b in bundle.find_bundles("shape") if b.path == whole.path)
         model = ShapeModel(listed, Engine(["cpu"]), Job())
-        code = model.coded(latent, "chair")
-        built = model.built(code, {"chair": 1.0}, latent[0, -3:])
-        assert model.drawn("chair", latent[0, -3:], seed=1).shape == (1, CODE)
-    np.testing.assert_allclose(code, told.numpy(), atol=2e-3)
+        form = model.formed(latent, "chair")
+        built = model.built(
+            dataclasses.replace(form, detail=np.zeros((1, 1))), {"chair": 1.0}, latent[0, -3:]
+        )
+        assert model.drawn("chair", latent[0, -3:], seed=1).code.shape == (1, CODE)
+    np.testing.assert_allclose(form.code, told.numpy(), atol=2e-3)
     np.testing.assert_allclose(built[:, :-3], wanted[:, :-3], atol=2e-3)
     assert np.array_equal(built[:, -3:], latent[:, -3:])
 

@@ -189,10 +189,11 @@ def code_graphs(coder: Coder) -> dict[str, GraphExport]:
 
     def graph(module: Build | Code, given: str, size: int, made: str) -> GraphExport:
         first, *trials = (
-            {given: torch.randn(1, size), **_wish(category)}
-            for category in (0, 1, 4, len(FAMILIES) - 1)
+            {given: torch.randn(count, size), **_wish(category, count)}
+            for category, count in ((0, 1), (1, 1), (4, 3), (len(FAMILIES) - 1, 40))
         )
-        return GraphExport(module, first, [made], {}, trials, _WITHIN, named=True, int8=True)
+        rows = {name: {0: "count"} for name in (*first, made)}
+        return GraphExport(module, first, [made], rows, trials, _WITHIN, named=True, int8=True)
 
     return {
         "build": graph(Build(coder), "code", CODE, "coordinates"),
@@ -203,9 +204,9 @@ def code_graphs(coder: Coder) -> dict[str, GraphExport]:
 _WITHIN = {"kinds": (0.0, 1.0), "proportions": (0.0, 1.0)}
 
 
-def _wish(category: int) -> dict[str, Tensor]:
-    kinds = torch.eye(len(FAMILIES))[category : category + 1]
-    return {"kinds": kinds, "proportions": torch.tensor([[0.5, 1.0, 0.75]])}
+def _wish(category: int, count: int = 1) -> dict[str, Tensor]:
+    kinds = torch.eye(len(FAMILIES))[category : category + 1].expand(count, -1)
+    return {"kinds": kinds, "proportions": torch.tensor([[0.5, 1.0, 0.75]]).expand(count, -1)}
 
 
 def draw_graph(draw: Draw) -> dict[str, GraphExport]:
