@@ -1,4 +1,4 @@
-# make demo: stylise the photograph that ships and write out/ (installs into .venv; no torch)
+# make demo: run the main jobs on the models that ship and write out/ (installs into .venv; no torch)
 # make test: install what tests need, lint, check types, run the tests
 PYTHON ?= python3
 VENV := .venv

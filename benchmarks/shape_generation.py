@@ -69,8 +69,8 @@ def main() -> None:
             index: int, seed: int, gaussian: Gaussian = gaussian, family: str = family
         ) -> np.ndarray:
             code = gaussian.drawn(sizes[index], np.random.default_rng(seed))
-            form = Form(code, np.zeros((1, 1), np.float32))
-            return model.built(form, {family: 1.0}, training.size[index].astype(np.float64))
+            size = training.size[index].astype(np.float64)
+            return model.built(Form(code), {family: 1.0}, size)
 
         def by_network(index: int, seed: int, family: str = family) -> np.ndarray:
             size = training.size[index].astype(np.float64)

@@ -15,7 +15,7 @@ gi.require_version("Gegl", "0.4")
 gi.require_version("Gimp", "3.0")
 gi.require_version("GimpUi", "3.0")
 gi.require_version("Gtk", "3.0")
-from gi.repository import GdkPixbuf, Gegl, Gimp, GimpUi, GLib, GObject, Gtk, Pango  # noqa: E402
+from gi.repository import Gdk, GdkPixbuf, Gegl, Gimp, GimpUi, GLib, GObject, Gtk, Pango  # noqa: E402
 
 _ = translated  # by this name for what stands here, so that the catalogue finds it
 WIDE, HIGH = 440, 300  # pixels of the preview: a part of the layer, pixel by pixel
@@ -269,7 +269,8 @@ class Dialog:
         self._grip = self._place[0] + x, self._place[1] + y
 
     def _dragged(self, _area: Gtk.Widget, event: Any) -> None:
-        if self._grip is None:  # the button was pressed elsewhere
+        held = event.state & Gdk.ModifierType.BUTTON1_MASK  # the tooltip asks for every motion
+        if self._grip is None or not held:
             return
         x, y = round(event.x / self._times), round(event.y / self._times)
         place = self._kept(self._grip[0] - x, self._grip[1] - y)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 SIZE = "1280x900"
 PLACE = ("windowmove", "0", "0", "windowsize", "1276", "874")  # of GIMP's window
-ASIDE = ("2", "2")  # nothing there says anything
+ASIDE = (2, 2)  # nothing there says anything
 PATIENCE = 120.0  # seconds for anything to appear
 LOOK = 0.05  # seconds between looks
 GIMPRC = """(config-version "{version}")
@@ -187,11 +187,13 @@ class Desktop:
         self._xdotool("click", "1")
 
     def drag(self, x, y, across, down):
-        """Move what is there with the pointer's button pressed, and leave, before a tooltip hides
-        it."""
+        """Move what is there with the pointer's button pressed, and leave across it, before a
+        tooltip hides it."""
         self.point(x, y)
         moves = [("mousemove_relative", "--", str(across // 4), str(down // 4))] * 4
-        self._xdotool("mousedown", "1", *sum(moves, ()), "mouseup", "1", "mousemove", *ASIDE)
+        self._xdotool("mousedown", "1", *sum(moves, ()), "mouseup", "1")
+        self.point(x, y)
+        self.point(*ASIDE)
 
     def write(self, text):
         """Type a text."""

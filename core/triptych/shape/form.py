@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,11 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Form:
-    """A code (1 x CODE), and the `detail` (1 x K) that it does not tell: what is added to the
-    coordinates that are built of it."""
+    """A code (1 x CODE), and the `detail` (1 x K; without it, none) that it does not tell: what is
+    added to the coordinates that are built of it."""
 
     code: Array
-    detail: Array
+    detail: Array = field(default_factory=lambda: np.zeros((1, 1), np.float32))
 
     def towards(self, other: Form, share: float) -> Form:
         """What lies between this form (`share` 0) and the other (1)."""

@@ -1,4 +1,4 @@
-"""The shapes that a bundle knows, by which it tells what a picture shows."""
+"""The shapes that a bundle knows: by them it tells what a picture shows, and near them it draws."""
 
 from __future__ import annotations
 
@@ -34,33 +34,30 @@ class Known:
     size: Array
 
     @classmethod
-    def stored(cls, held: Mapping[str, Array]) -> Known:
-        """The shapes that a bundle's arrays tell.
+    def stored(cls, held: Mapping[str, Array], category: int | None = None) -> Known:
+        """The shapes that a bundle's arrays tell, or those of one category: unpacked sooner.
 
         Their coordinates (K x N: what is alike packs better) are int8 with a step for each row.
         """
-        coordinates = held["coordinates"].astype(np.float32).T * held["step"]
-        size = held["size"].astype(np.float32)
-        return cls(coordinates, held["category"].astype(np.int64), size)
-
-    def of(self, category: int) -> Known:
-        """Those of one category."""
-        return self._part(self.category == category)
+        coordinates, size, kinds = held["coordinates"], held["size"], held["category"]
+        if category is not None:
+            rows = np.flatnonzero(kinds == category)
+            coordinates, size, kinds = coordinates[:, rows], size[rows], kinds[rows]
+        unpacked = coordinates.astype(np.float32).T * held["step"]
+        return cls(unpacked, kinds.astype(np.int64), size.astype(np.float32))
 
     def among(self, categories: int) -> Known:
         """Those of the first so many categories."""
-        return self._part(self.category < categories)
-
-    def _part(self, rows: Array) -> Known:
+        rows = self.category < categories
         return Known(self.coordinates[rows], self.category[rows], self.size[rows])
 
-    def most_like(self, coordinates: Array, size: Array) -> int:
+    def nearest(self, coordinates: Array, size: Array) -> int:
         """The place of the shape nearest to what is at `coordinates` (1 x K) in the proportions of
         `size` (3)."""
         one = Known(coordinates, self.category[:1], size[None]).compared(slice(None))
         return int(((self.compared(slice(None)) - one) ** 2).sum(1).argmin())
 
-    def nearest(self, codes: Array, code: Array, size: Array) -> int:
+    def nearest_by_code(self, codes: Array, code: Array, size: Array) -> int:
         """The place of the shape nearest to a code (1 x CODE) in the proportions of `size` (3), by
         the shapes' own codes (N x CODE) and proportions."""
         sides = np.log(_proportions(self.size) / _proportions(size[None]))

@@ -88,6 +88,8 @@ class ShapeModel:
         self._noise = tuple(extra.get("noise", ()))  # none: only an autoencoder
         self._truncation = float(extra["truncation"])
         self.categories = {one.name: one for one in categories_of(self.bundle)}
+        self._known_of: dict[str, Known | None] = {}  # by category, as their codes
+        self._known_codes: dict[str, Array] = {}
 
     def category(self, name: str) -> Category:
         """The category of this name; UserError with the nearest one."""
@@ -120,7 +122,7 @@ class ShapeModel:
         code = self._run("draw", {"noise": noise, **self._wish({category: 1.0}, size)})["code"]
         like = self._like(code, category, size)
         if like is None:
-            return Form(code, np.zeros((1, 1), np.float32))
+            return Form(code)
         apart = code - like.code
         near = min(_NEARER, _NEAR / max(float(np.linalg.norm(apart)), 1e-6))
         return Form(like.code + np.float32(near) * apart, like.detail)
@@ -135,8 +137,10 @@ class ShapeModel:
         if self._space is not None:  # a shape may be known by fewer than there are
             lacking = len(self._space.axes) - coordinates.shape[1]
             coordinates = np.pad(coordinates, ((0, 0), (0, lacking)))
-        codes = self._codes(coordinates, category, known.size)
-        place = slice(at := known.nearest(codes, code, size), at + 1)
+        if category not in self._known_codes:
+            self._known_codes[category] = self._codes(coordinates, category, known.size)
+        codes = self._known_codes[category]
+        place = slice(at := known.nearest_by_code(codes, code, size), at + 1)
         return self._form(coordinates[place], codes[place], category, known.size[place])
 
     def built(self, form: Form, shares: Mapping[str, float], size: Array) -> Array:
@@ -185,19 +189,22 @@ class ShapeModel:
 
     def _of(self, category: str) -> Known | None:
         """The known shapes of this category, if there are any."""
-        if self._known is None:
-            return None
-        known = self._known.of(list(self.categories).index(category))
-        return known if len(known.size) else None
+        if category not in self._known_of:
+            number = list(self.categories).index(category)
+            self._known_of[category] = self._unpacked(number)
+        known = self._known_of[category]
+        return known if known is not None and len(known.size) else None
 
     @functools.cached_property
     def _known(self) -> Known | None:
         """The shapes that the bundle knows, if it was told any."""
+        return self._unpacked()
+
+    def _unpacked(self, category: int | None = None) -> Known | None:
         if "known.npz" not in self.bundle.card.files:
             return None
-        return Known.stored(
-            self.bundle.arrays("known.npz", "coordinates", "step", "category", "size")
-        )
+        held = self.bundle.arrays("known.npz", "coordinates", "step", "category", "size")
+        return Known.stored(held, category)
 
     @functools.cached_property
     def _space(self) -> Space | None:
@@ -264,7 +271,7 @@ class ShapeModel:
         if self._known is not None:
             known = self._known.among(len(names))
             coordinates = self._coordinates(latent)[:, : known.coordinates.shape[1]]
-            return names[int(known.category[known.most_like(coordinates, size)])]
+            return names[int(known.category[known.nearest(coordinates, size)])]
 
         def far(name: str) -> float:
             typical = self.built(self.drawn(name, size, 0, 0.0), {name: 1.0}, size)

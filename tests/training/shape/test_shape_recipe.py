@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from hypothesis import strategies as st
 from triptych import bundle
 from triptych.engine import Engine, Job
 from triptych.shape.distances import signed_distances
+from triptych.shape.form import Form
 from triptych.shape.mesh import Mesh
 from triptych.shape.model import DIRECTIONS, ShapeModel
 from triptych.shape.surface import extract
@@ -245,9 +245,7 @@ def test_codes_and_their_generator_go_into_the_bundle(tmp_path: Path) -> None:
         listed = next(b.listed for b in bundle.find_bundles("shape") if b.path == whole.path)
         model = ShapeModel(listed, Engine(["cpu"]), Job())
         form = model.formed(latent, "chair")
-        built = model.built(
-            dataclasses.replace(form, detail=np.zeros((1, 1))), {"chair": 1.0}, latent[0, -3:]
-        )
+        built = model.built(Form(form.code), {"chair": 1.0}, latent[0, -3:])
         assert model.drawn("chair", latent[0, -3:], seed=1).code.shape == (1, CODE)
     np.testing.assert_allclose(form.code, told.numpy(), atol=2e-3)
     np.testing.assert_allclose(built[:, :-3], wanted[:, :-3], atol=2e-3)
