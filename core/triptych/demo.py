@@ -44,7 +44,7 @@ class Figure:
     """One picture of the page: its file in the folder, what it shows, the command behind it.
 
     `beside` is the file of a small picture that stands beside the caption, `sound` one to be
-    listened to.
+    listened to, `drawn` the mesh or the score that the picture shows.
     """
 
     file: str
@@ -53,6 +53,7 @@ class Figure:
     command: str = ""
     beside: str = ""
     sound: str = ""
+    drawn: str = ""
 
 
 @dataclass
@@ -300,7 +301,7 @@ def shape_section(folder: Path) -> Section:
             raise UserError(f"the demo stopped at {name}.glb: `triptych doctor` may say why.")
         print(folder / f"{name}.glb")
         command = shlex.join(["triptych", "shape", *words, "-o", f"{name}.glb"])
-        made.figures.append(Figure(drawn.name, title, "", command))
+        made.figures.append(Figure(drawn.name, title, "", command, drawn=f"{name}.glb"))
     return made
 
 
@@ -355,7 +356,7 @@ def _score_figure(
     if listen.fluidsynth() is not None and listen.soundfont() is not None:
         sound = f"{name}.wav"
         listen.render(midi.load(folder / made), folder / sound)
-    return Figure(drawn, title, text, command, sound=sound)
+    return Figure(drawn, title, text, command, sound=sound, drawn=made)
 
 
 def _run(task: str, source: Path | None, target: Path, *options: str | Path) -> None:
@@ -407,6 +408,7 @@ details {{ color: var(--grey); font-size: .8rem; margin-top: .15rem; }}
 summary {{ cursor: pointer; }}
 code {{ display: block; font: .78rem/1.4 ui-monospace, monospace; overflow-wrap: anywhere;
   user-select: all; }}
+a {{ color: inherit; }}
 footer {{ color: var(--grey); font-size: .9rem; margin-top: 4rem; }}
 </style>
 <h1>Triptych</h1>
@@ -441,10 +443,14 @@ def _figure(figure: Figure) -> str:
     sound = ""
     if figure.sound:
         sound = f'<audio controls src="{escape(figure.sound, quote=True)}"></audio>'
+    drawn = ""
+    if figure.drawn:
+        name = escape(figure.drawn, quote=True)
+        drawn = f'<span><a href="{name}">{name}</a></span>'
     beside = f'<img src="{escape(figure.beside, quote=True)}" alt="">' if figure.beside else ""
     return (
         f'<figure><a href="{file}"><img src="{file}" alt="{escape(figure.title, quote=True)}">'
-        f"</a><figcaption>{beside}<div>{title}{text}{sound}{command}</div></figcaption></figure>"
+        f"</a><figcaption>{beside}<div>{title}{text}{drawn}{sound}{command}</div></figcaption></figure>"
     )
 
 

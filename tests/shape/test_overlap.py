@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from triptych.shape.overlap import overlaps
 
-NODES = 12
+NODES = 24
 Sides = st.tuples(*[st.floats(0.5, 1)] * 3)
 
 
@@ -35,7 +35,7 @@ def test_boxes_overlap_as_their_volumes_say(drawn: list[tuple[float, tuple[float
             volumes = [4 * s[0] * s[2] * (top + s[1]) for s, top in zip(sides, tops, strict=True)]
             width, depth = np.minimum(*sides)[[0, 2]]
             both = 4 * width * depth * max(0.0, min(tops) - max(grounds))
-            assert abs(made[a, b] - both / (sum(volumes) - both)) < 0.2
+            assert abs(made[a, b] - both / (sum(volumes) - both)) < 0.22
 
 
 def test_what_is_nowhere_overlaps_nothing():

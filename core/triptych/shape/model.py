@@ -120,12 +120,18 @@ class ShapeModel:
         rng = np.random.default_rng(seed)
         noise = rng.standard_normal(self._noise, np.float32) * np.float32(variety)
         code = self._run("draw", {"noise": noise, **self._wish({category: 1.0}, size)})["code"]
-        like = self._like(code, category, size)
+        return self.settled(Form(code), category, size)
+
+    def settled(self, form: Form, category: str, size: Array, share: float = 1.0) -> Form:
+        """The form nearer, by `share`, to the known shape of this category that is most like it,
+        with as much of that one's detail."""
+        like = self._like(form.code, category, size)
         if like is None:
-            return Form(code)
-        apart = code - like.code
-        near = min(_NEARER, _NEAR / max(float(np.linalg.norm(apart)), 1e-6))
-        return Form(like.code + np.float32(near) * apart, like.detail)
+            return form
+        apart = form.code - like.code
+        kept = min(_NEARER, _NEAR / max(float(np.linalg.norm(apart)), 1e-6))
+        moved = np.float32(share * (1 - kept)) * apart
+        return Form(form.code - moved, form.detail + np.float32(share) * like.detail)
 
     def _like(self, code: Array, category: str, size: Array) -> Form | None:
         """The form of the known shape of this category that is most like this code, if there is

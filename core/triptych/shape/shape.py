@@ -57,7 +57,7 @@ def from_picture(
     pixels, alpha = _opened(image)
     latent, name, size = model.looked_at(pixels, alpha, category, _asked(values))
     if variety > 0:
-        form = model.formed(latent, name).towards(model.drawn(name, size, seed), variety)
+        form = _between(model, model.formed(latent, name), variety, name, size, seed)
         latent = model.built(form, {name: 1.0}, size)
     return _solid(model, latent, name, size, job, values)
 
@@ -71,7 +71,7 @@ def vary(given: Mesh, job: Job, engine: Engine, amount: float, seed: int, **valu
     if amount > 0 or any(steps.values()):
         form = model.formed(latent, category)
         if amount > 0:
-            form = form.towards(model.drawn(category, size, seed), amount)
+            form = _between(model, form, amount, category, size, seed)
         latent = model.built(model.moved(form, category, steps), {category: 1.0}, size)
     return _solid(model, latent, category, size, job, values)
 
@@ -88,6 +88,8 @@ def cross(
     latent = one if share < 0.5 else two
     if 0 < share < 1:
         form = model.formed(one, category).towards(model.formed(two, second), share)
+        if category == second:
+            form = model.settled(form, category, size, _middle(share))
         shares = {category: 1 - share}
         shares[second] = shares.get(second, 0.0) + share
         latent = model.built(form, shares, size)
@@ -124,7 +126,7 @@ def like(
         sizes = np.log([size for _, _, size in liked])
         size = completed(np.exp(weights @ sizes), _asked(values))
         form = mixed(forms, weights)
-        form = form.towards(model.drawn(category, size, int(rng.integers(1 << 31))), spread)
+        form = _between(model, form, spread, category, size, int(rng.integers(1 << 31)))
         near = min(_apart(form, one) for one in forms)
         away = min((_apart(form, one) for one in disliked), default=1.0)
         if best is None or away / (near + 1e-6) > best[0]:
@@ -140,6 +142,19 @@ def like(
             shares[name] = shares.get(name, 0.0) + float(weight)
         latent = model.built(form, shares, size)
     return _solid(model, latent, category, size, job.part(0.2, 1.0), values)
+
+
+def _between(
+    model: ShapeModel, form: Form, share: float, category: str, size: Array, seed: int
+) -> Form:
+    """The form, by `share` (0..1) towards a new one of its category."""
+    made = form.towards(model.drawn(category, size, seed), share)
+    return model.settled(made, category, size, _middle(share))
+
+
+def _middle(share: float) -> float:
+    """How far in the middle a share is: where the detail of neither end is right."""
+    return 1 - abs(1 - 2 * share)
 
 
 def _apart(one: Form, other: Form) -> float:

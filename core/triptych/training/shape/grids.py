@@ -110,6 +110,7 @@ def _kept(
             made = list(pool.imap(functools.partial(_one, of), solids, _AT_ONCE))
         stream = io.BytesIO()
         np.save(stream, np.stack(made))
+        place.parent.mkdir(parents=True, exist_ok=True)
         write_whole(place, stream.getvalue())
     found: np.ndarray = np.load(place, mmap_mode="r")
     return found
