@@ -253,6 +253,20 @@ def test_scale_is_the_size_of_the_brush():
             painted(scene(*size), style=A, scale=scale)
 
 
+def test_layers_are_painted_one_over_another():
+    large = scene(256, 384)
+    broad = painted(painted(large, style=B, scale=4), style=B, scale=2)
+    np.testing.assert_allclose(
+        painted(large, style=B, layers=3), painted(broad, style=B), atol=1e-6
+    )
+    finer = painted(large, style=B, layers=2, scale=0.5)
+    np.testing.assert_allclose(
+        finer, painted(painted(large, style=B), style=B, scale=0.5), atol=1e-6
+    )
+    for size in ((1, 1), (5, 3)):
+        assert painted(scene(*size), style=A, layers=4, scale=8).shape == (*size, 3)
+
+
 def test_an_unknown_style_suggests_the_nearest(before: Floats):
     assert f"did you mean {A!r}?" in refused(before, style="hokusai-graet-wave")
     assert f"did you mean {B!r}?" in refused(before, mix=[("vangogh-weatfield-cypreses", 1)])

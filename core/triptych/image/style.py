@@ -45,6 +45,7 @@ def stylise(
     mix: Sequence[tuple[str | Path | Floats, float]] | None,
     strength: float,
     scale: float,
+    layers: int,
     keep_colour: str,
     mask: Path | Floats | None,
     feather: float,
@@ -57,22 +58,35 @@ def stylise(
     used = [base.used, *used]
     if strength == 0:
         return Result(picture, used)
-    size = picture.shape[:2]
-    weights = mask_weights(mask, feather, size)  # before the work: it may not fit
-    working = picture if scale == 1 else resized(picture, [round(s / scale) for s in size])
-    painted, small = paint(base, working, code, seed, engine, job.part(0.1, 0.95), tile)
-    made = painted if painted.shape[:2] == size else resized(painted, size)
+    weights = mask_weights(mask, feather, picture.shape[:2])  # before the work: it may not fit
+    made, done = picture, 0.0
+    for finer in reversed(range(layers)):
+        share = 0.75 / (1 - 0.25**layers) * 0.25**finer  # each has four times the pixels
+        part = job.part(0.1 + 0.87 * done, 0.1 + 0.87 * (done + share))
+        made = layer(base, made, code, seed, engine, part, tile, scale * 2**finer)
+        done += share
     if strength < 1 or weights is not None or keep_colour != "no":
-
-        def small_painted() -> Floats:
-            if small is working:
-                return painted
-            return paint(base, small, code, seed, engine, job.part(0.95, 0.97), tile)[0]
-
-        colour = _colour_keeper(keep_colour, small, small_painted)
-        lay_over(picture, made, weights, strength, colour)
+        lay_over(picture, made, weights, strength, _colour_keeper(keep_colour, picture, made))
     job.progress(1.0, "done")
     return Result(made, used)
+
+
+def layer(
+    base: bundle.Bundle,
+    picture: Floats,
+    code: Floats,
+    seed: int,
+    engine: Engine,
+    job: Job,
+    tile: int,
+    brush: float,
+) -> Floats:
+    """The picture H x W x 3 painted with strokes of the size `brush`."""
+    if brush == 1:
+        return paint(base, picture, code, seed, engine, job, tile)
+    size = picture.shape[:2]
+    working = resized(picture, [round(side / brush) for side in size])
+    return resized(paint(base, working, code, seed, engine, job, tile), size)
 
 
 def paint(
@@ -83,8 +97,8 @@ def paint(
     engine: Engine,
     job: Job,
     tile: int,
-) -> tuple[Floats, Floats]:
-    """The picture H x W x 3 painted by the code 1 x C, and the small copy that was measured."""
+) -> Floats:
+    """The picture H x W x 3 painted by the code 1 x C."""
     multiple, overlap = int(base.card.extra["multiple"]), int(base.card.extra["overlap"])
     small = _small_copy(picture, multiple)
     inputs = _canvas(small, _grain(small, seed)) | {"code": code}
@@ -95,8 +109,7 @@ def paint(
         return _from_network(engine.run(base.graph("render"), inputs, job)["stylised"])
 
     beside = [_grain(picture, seed)]
-    made = tile_map(picture, render, tile, overlap, job, multiple, border=_BORDER, beside=beside)
-    return made, small
+    return tile_map(picture, render, tile, overlap, job, multiple, border=_BORDER, beside=beside)
 
 
 def styles() -> dict[str, tuple[bundle.Bundle, int]]:
@@ -213,22 +226,20 @@ def _from_network(values: Floats) -> Floats:
     return picture
 
 
-def _colour_keeper(
-    kind: str, small: Floats, paint_small: Callable[[], Floats]
-) -> Callable[[Floats, Floats], Floats]:
+def _colour_keeper(kind: str, picture: Floats, made: Floats) -> Callable[[Floats, Floats], Floats]:
     """A function (before, after) -> after with the original colours (Gatys et al. 2016,
     "Preserving color in neural artistic style transfer").
 
     "luminance" takes only the brightness from the stylised picture; "linear" maps its colours so
-    that their mean and covariance are the original's, measured on the small copy.
+    that their mean and covariance are the original's, measured on small copies.
     """
     if kind == "luminance":
         return lambda before, after: before + ((after - before) @ LUMA)[..., None]
     if kind == "linear":
-        original, made = small.reshape(-1, 3), paint_small().reshape(-1, 3)
-        matrix = _root(np.cov(original.T)) @ np.linalg.inv(_root(np.cov(made.T)))
+        before, after = (_small_copy(one, 1).reshape(-1, 3) for one in (picture, made))
+        matrix = _root(np.cov(before.T)) @ np.linalg.inv(_root(np.cov(after.T)))
         matrix = matrix.astype(np.float32)
-        shift = original.mean(0) - matrix @ made.mean(0)
+        shift = before.mean(0) - matrix @ after.mean(0)
         return lambda _before, after: after @ matrix.T + shift
     return lambda _before, after: after
 
@@ -284,6 +295,16 @@ TASK = Task(
             minimum=0.25,
             maximum=8.0,
             step=0.25,
+        ),
+        Parameter(
+            "layers",
+            "Layers",
+            "int",
+            1,
+            "1 paints once; with more, broad strokes come first and finer ones over them: less of "
+            "a photograph, more of a painting.",
+            minimum=1,
+            maximum=4,
         ),
         Parameter(
             "keep_colour",
