@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,23 @@ def test_a_new_shape_stays_near_what_it_was_varied_from():
                 far[amount] += float(gap.min(0).mean() + gap.min(1).mean())
         check(other, one.size)
     assert far[0.15] < 0.5 * far[1.0]
+
+
+def test_what_is_varied_or_crossed_still_stands_on_its_legs():
+    """What lies between two chairs is a chair, but for one in six."""
+
+    def standing(mesh: Mesh) -> bool:
+        ground = mesh.vertices[mesh.vertices[:, 1] < 0.04 * mesh.size[1]]
+        return bool((np.ptp(ground, 0) > 0.6 * mesh.size)[[0, 2]].all())
+
+    drawn = [made(SHAPE, category="chair", seed=seed) for seed in range(8)]
+    chairs = [one for one in drawn if standing(one)]
+    table = made(SHAPE, category="table", seed=1)
+    others = [made(VARY, one, amount=0.3, seed=seed) for seed, one in enumerate(chairs)]
+    others += [made(CROSS, one, other=two) for one, two in pairwise(chairs)]
+    others += [made(CROSS, one, other=table, share=0.4) for one in chairs]
+    assert len(chairs) >= 6
+    assert sum(map(standing, others)) >= 0.75 * len(others)
 
 
 def test_more_solidity_is_more_volume():

@@ -85,15 +85,18 @@ def cross(
     two, second, far = model.understood(_loaded(other))
     size = np.exp((1 - share) * np.log(size) + share * np.log(far))
     size = completed(size, _asked(values))
+    main = category if share < 0.5 else second
     latent = one if share < 0.5 else two
     if 0 < share < 1:
         form = model.formed(one, category).towards(model.formed(two, second), share)
-        if category == second:
-            form = model.settled(form, category, size, _middle(share))
-        shares = {category: 1 - share}
-        shares[second] = shares.get(second, 0.0) + share
+        form = model.settled(form, main, size, _middle(share))
+        # Half-way between two categories there are no shapes: it is a little more of one.
+        more = _middle(share) / 2
+        shares = {category: 0.0, second: 0.0, main: more}
+        shares[category] += (1 - more) * (1 - share)
+        shares[second] += (1 - more) * share
         latent = model.built(form, shares, size)
-    return _solid(model, latent, category if share < 0.5 else second, size, job, values)
+    return _solid(model, latent, main, size, job, values)
 
 
 def like(
