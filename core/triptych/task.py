@@ -67,6 +67,8 @@ class Parameter:
     `shape.mesh.Mesh`), "meshes" (a list of those). `choices` may be a function, for what is found
     at run time; with `accepts_picture` a choice or blend also takes any picture. An `optional`
     parameter may be None; another one whose default is None must be given.
+    A whole number with `by_size` may be 0: then it is 1, and one more for each of these numbers of
+    pixels that the picture's longest side passes.
     `needs` names the parameter without which this one means nothing: a host that does not show that
     one (GIMP has its selection for a mask) shows this one no more. `noun` is what an error calls
     one of the choices.
@@ -87,6 +89,7 @@ class Parameter:
     needs: str = ""
     accepts_picture: bool = False
     noun: str = "choice"
+    by_size: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -159,6 +162,7 @@ class Parameter:
             "optional": self.optional,
             "advanced": self.advanced,
             "needs": self.needs,
+            "by_size": list(self.by_size),
             "accepts_picture": self.accepts_picture,
         }
 
@@ -322,6 +326,10 @@ class Task:
         checked = self.check(values)
         if self.input == "picture":
             given = check_picture(given)
+            for one in self.parameters:
+                if one.by_size and checked[one.name] == 0:
+                    longest = max(given.shape[:2])
+                    checked[one.name] = 1 + sum(longest > size for size in one.by_size)
         elif self.input == "score":
             given = _check_score(given)
         elif self.input == "mesh":

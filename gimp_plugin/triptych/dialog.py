@@ -318,12 +318,20 @@ class Dialog:
                 values = self._tools.values_of(self._task, self._config, self._opened)
                 if not self._takes_selection(values):
                     return self._told()
+                self._fit(values)
                 self._run = self.worker.run(self._task["name"], values, self._piece)
         except client.RunCancelled:
             pass
         except client.WorkerError as error:
             self._error = str(error)
         return self._told()
+
+    def _fit(self, values: dict[str, Any]) -> None:
+        """Let what goes by a picture's size go by that of what is painted in the end."""
+        *_, wide, high = self._drawable.mask_intersect()
+        for one in self._task["parameters"]:
+            if one["by_size"] and values.get(one["name"]) == 0:
+                values[one["name"]] = 1 + sum(max(wide, high) > size for size in one["by_size"])
 
     def _takes_selection(self, values: dict[str, Any]) -> bool:
         """Give a task that fills the selection what of it is in the preview; whether it has work

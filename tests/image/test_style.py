@@ -267,6 +267,14 @@ def test_layers_are_painted_one_over_another():
         assert painted(scene(*size), style=A, layers=4, scale=8).shape == (*size, 3)
 
 
+def test_a_large_picture_has_more_layers():
+    for size, layers in ((1448, 1), (1449, 2), (2897, 3)):
+        large = scene(16, size)
+        np.testing.assert_array_equal(
+            painted(large, style=B), painted(large, style=B, layers=layers)
+        )
+
+
 def test_an_unknown_style_suggests_the_nearest(before: Floats):
     assert f"did you mean {A!r}?" in refused(before, style="hokusai-graet-wave")
     assert f"did you mean {B!r}?" in refused(before, mix=[("vangogh-weatfield-cypreses", 1)])

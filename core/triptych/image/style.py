@@ -34,6 +34,7 @@ Bytes = NDArray[np.uint8]
 
 MEASURED = 384  # longest side in px of the copy on which statistics are taken
 STYLE_SIDE = 512  # short side in px at which a style picture is read: it sets the brush size
+_LAYERS = (1448, 2896)  # px of the longest side beyond which there is one more of them
 _BORDER = 8  # mirrored px around the picture that hide its border
 
 
@@ -300,11 +301,12 @@ TASK = Task(
             "layers",
             "Layers",
             "int",
-            1,
-            "1 paints once; with more, broad strokes come first and finer ones over them: less of "
-            "a photograph, more of a painting.",
-            minimum=1,
+            0,
+            "With more than 1, broad strokes come first and finer ones over them: less of a "
+            "photograph, more of a painting. 0 goes by the picture's size.",
+            minimum=0,
             maximum=4,
+            by_size=_LAYERS,
         ),
         Parameter(
             "keep_colour",
