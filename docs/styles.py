@@ -30,9 +30,9 @@ def main() -> None:
     blend = [("cezanne-mont-sainte-victoire", 0.5), ("turner-venice", 0.5)]
     style = get_task("style")
     cells = [("The photograph", photograph)]
-    cells += [(labels[name], style.run(photograph, style=name).made) for name in shown]
-    cells.append(("Half Cezanne, half Turner", style.run(photograph, mix=blend).made))
-    cells.append((f"An own style: {labels[own]}", style.run(photograph, style=own).made))
+    cells += [(labels[name], style.run(photograph, style=name, layers=2).made) for name in shown]
+    cells.append(("Half Cezanne, half Turner", style.run(photograph, mix=blend, layers=2).made))
+    cells.append((f"An own style: {labels[own]}", style.run(photograph, style=own, layers=2).made))
     height = round(WIDTH * photograph.shape[0] / photograph.shape[1])
     sheet = Image.new("RGB", (3 * (WIDTH + GAP) - GAP, 2 * (height + CAPTION)), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)

@@ -101,9 +101,9 @@ def style_sections(folder: Path) -> list[Section]:
     a, b = first["name"], second["name"]
 
     def style(
-        file: str, title: str, text: str, *options: str, beside: str = "", brush: str = "2"
+        file: str, title: str, text: str, *options: str, beside: str = "", layers: str = "2"
     ) -> Figure:
-        options = (*options, "--scale", brush)
+        options = (*options, "--layers", layers)
         _run("style", folder / "photograph.jpg", folder / file, *options)
         command = ["triptych", "style", "photograph.jpg", "-o", file, *options]
         return Figure(file, title, text, shlex.join(command), beside)
@@ -134,9 +134,9 @@ def style_sections(folder: Path) -> list[Section]:
     for value in ("0.25", "0.5", "0.75", "1"):
         words = ["--style", a, "--strength", value]
         strength.figures.append(style(f"strength-{value}.jpg", value, "", *words))
-    brush = Section("Brush", "Strokes of one, two and four times the size.")
-    for value in ("1", "2", "4"):
-        brush.figures.append(style(f"brush-{value}.jpg", value, "", "--style", a, brush=value))
+    layers = Section("Layers", "Broad strokes come first, finer ones over them.")
+    for value in ("1", "2", "3"):
+        layers.figures.append(style(f"layers-{value}.jpg", value, "", "--style", a, layers=value))
     colour = Section("Colours of the photograph", "The brush of the painter, the colours as shot.")
     for preset in (first, second):
         name = preset["name"]
@@ -148,7 +148,15 @@ def style_sections(folder: Path) -> list[Section]:
     if cli.main(["styles", "-o", str(folder / "styles.png"), "--overwrite"]):
         raise UserError("the demo stopped at the contact sheet: `triptych doctor` may say why.")
     sheet.figures.append(Figure("styles.png", "", "", "triptych styles -o styles.png"))
-    return [Section("", "", [photograph], wide=True), styles, blend, strength, brush, colour, sheet]
+    return [
+        Section("", "", [photograph], wide=True),
+        styles,
+        blend,
+        strength,
+        layers,
+        colour,
+        sheet,
+    ]
 
 
 def dream_section(folder: Path) -> Section:

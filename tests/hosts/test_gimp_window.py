@@ -4,6 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -54,9 +55,9 @@ def shown(window: Any, box: list[int]) -> np.ndarray:
     return screen[top : top + high, left : left + wide]
 
 
-def part(box: list[int], across: int = 0, down: int = 0) -> np.ndarray:
+def part(box: list[int], across: int = 0, down: int = 0, file: Path = PHOTOGRAPH) -> np.ndarray:
     """The photograph's middle, as large as the preview."""
-    photograph = np.asarray(Image.open(PHOTOGRAPH).convert("RGB"), np.int16)
+    photograph = np.asarray(Image.open(file).convert("RGB"), np.int16)
     high, wide = photograph.shape[:2]
     left, top = (wide - box[2]) // 2 + across, (high - box[3]) // 2 + down
     return photograph[top : top + box[3], left : left + box[2]]
@@ -116,6 +117,28 @@ def test_leaving_at_once(window: Any, before: Any, image: int):
     window.key("Escape")
     window.gone(DIALOG)
     assert window.state(image) == before
+
+
+def test_the_preview_has_as_many_layers_as_the_whole_will_have(window: Any, tmp_path: Path):
+    """A part of a picture is smaller than the picture, by whose size the layers go."""
+    file = tmp_path / "large.png"
+    Image.open(PHOTOGRAPH).convert("RGB").resize((1600, 900)).save(file)
+    image = window.open(file)
+    before = window.state(image)
+    box = window.open_dialog()
+    plain, looks = part(box, file=file), {}
+    for layers in ("1", "0", "2"):
+        window.set("Strength", "0")
+        until(lambda: distance(shown(window, box), plain) < LEVELS)
+        window.set("Layers", layers)
+        window.set("Strength", "1")
+        until(lambda: distance(shown(window, box), plain) > 2 * LEVELS)
+        looks[layers] = shown(window, box)
+    assert distance(looks["0"], looks["2"]) < LEVELS < distance(looks["1"], looks["2"])
+    window.press(DIALOG, "button", "^Cancel$")
+    window.gone(DIALOG)
+    assert window.state(image) == before
+    left(window)
 
 
 def test_cancelling_while_it_paints(window: Any):
