@@ -91,7 +91,10 @@ def test_parts_are_made_once_and_held_out_ones_differ(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TRIPTYCH_CACHE", str(tmp_path))
+    told = samples.categories(3, with_real=False)
+    assert not list(tmp_path.rglob("*.npy"))
     made = samples.training(3, with_real=False)
+    np.testing.assert_array_equal(told, made.category)
     assert len(made) == 3
     assert [samples.CATEGORIES[c] for c in made.category] == list(FAMILIES)[:3]
     files = {path: path.stat().st_mtime_ns for path in (tmp_path / "shapes").rglob("*.npy")}

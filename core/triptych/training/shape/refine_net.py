@@ -15,7 +15,8 @@ class RefineNet(nn.Module):
     """Latents (B x LATENT) made of few coordinates to latents as they were measured.
 
     A U-Net (Ronneberger et al. 2015) over the grid of distances: what principal components leave
-    of a thin part is a pattern of bumps, and which part it was is told by what stands around it.
+    of a thin part is a pattern of bumps, and which part it was is told by what stands around it
+    and, of a board, by all that lies along it.
     """
 
     def __init__(self, width: int = 24) -> None:
@@ -31,6 +32,7 @@ class RefineNet(nn.Module):
         self.middle_again = Residual(2 * w)
         self.rise_again = nn.Conv3d(2 * w, w, 1)
         self.fine_again = nn.Sequential(Residual(w), Residual(w))
+        self.along = nn.ModuleList(Along(width) for width in (w, 2 * w, w, w))
         self.leave = nn.Conv3d(w, _BLOCK**3 * 4, 3, padding=1)
         self.gather = nn.Conv3d(5, 8, 3, padding=1)
         self.last = nn.Conv3d(8, 1, 3, padding=1)
@@ -42,14 +44,41 @@ class RefineNet(nn.Module):
         proportions = latent[:, NODES**3 :, None, None, None]
         side = NODES // _BLOCK
         spread = proportions.expand(-1, -1, side, side, side)
-        x = self.fine(self.enter(torch.cat([_folded(given), spread], 1)))
-        y = self.middle(self.down(x))
+        first, second, third, last = self.along
+        x = first(self.fine(self.enter(torch.cat([_folded(given), spread], 1))))
+        y = second(self.middle(self.down(x)))
         z = self.coarse(self.deeper(y))
         y = self.middle_again(y + F.interpolate(self.rise(z), scale_factor=2.0))
-        x = self.fine_again(x + F.interpolate(self.rise_again(y), scale_factor=2.0))
+        one, other = self.fine_again
+        x = third(one(x + F.interpolate(self.rise_again(y), scale_factor=2.0)))
+        x = last(other(x))
         told = _unfolded(self.leave(F.silu(x)))
         made = given + self.last(F.silu(self.gather(torch.cat([given, told], 1))))
         return torch.cat([REACH * made.flatten(1), latent[:, NODES**3 :]], 1)
+
+
+class Along(nn.Module):
+    """Tells each place (B x C x n x n x n) what is there along each axis on the mean.
+
+    In its box's coordinates furniture is made of boards and bars along the axes, which a few
+    convolutions do not see from end to end.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        kernels = ((1, 3, 3), (3, 1, 3), (3, 3, 1))
+        self.looks = nn.ModuleList(
+            nn.Conv3d(width, width, (a, b, c), padding=(a // 2, b // 2, c // 2))
+            for a, b, c in kernels
+        )
+        for look in self.looks:  # at first nothing is told
+            nn.init.zeros_(look.weight)  # type: ignore[arg-type]
+            nn.init.zeros_(look.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        for axis, look in enumerate(self.looks, 2):
+            x = x + look(F.silu(x).mean(axis, keepdim=True))
+        return x
 
 
 def _folded(x: Tensor) -> Tensor:

@@ -78,8 +78,7 @@ class RefinerRecipe(Recipe):
         s = self.settings
         base = shape_export.base(s.base).path
         self.latents = grids.training(s.shapes, s.real)
-        shapes = samples.training(s.shapes, s.real)
-        self.category = shapes.category.astype(np.int64)
+        self.category = samples.categories(s.shapes, s.real)
         self.coder = shape_export.load_coder(base)
         kept = max(s.count, self.coder.seen)
         self.cut = kept < len(self.coder.space.axes)

@@ -174,6 +174,12 @@ def training(count: int, with_real: bool) -> Shapes:
     return Shapes([*_procedural(count, 0), *(_real(held_out=False) if with_real else ())])
 
 
+def categories(count: int, with_real: bool) -> np.ndarray:
+    """The numbers of the categories of `training` (int64), of which no samples are made for it."""
+    made = np.arange(count) % len(FAMILIES)
+    return np.concatenate([made, *([Shapes(_real(held_out=False)).category] if with_real else [])])
+
+
 def held_out(count: int, with_real: bool) -> tuple[Shapes, Shapes | None]:
     """Shapes never trained on: `count` procedural ones, and real ones."""
     made = Shapes(_procedural(count, HELD_OUT_SEEDS))
