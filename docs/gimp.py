@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import tempfile
 import time
 from pathlib import Path
 from types import ModuleType
@@ -25,24 +26,26 @@ COLOURS = 160  # of a PNG with a palette, which keeps it small
 def main() -> None:
     """Go through a user's steps and save what is on the screen."""
     hosts = loaded("conftest")
-    window = hosts.gimp_window().Window(hosts.prepared())
-    try:
-        image = window.open(PHOTOGRAPH)
-        window.open_menu()
-        save(window, "menu", [0, 0, 1040, 660])
-        window.key("Escape", "Escape", "Escape")
-        preview = window.open_dialog()
-        window.changed(preview, window.look(preview))
-        still(window, preview)
-        save(window, "dialog", window.found("^Style transfer$", "dialog", "")["box"])
-        window.press("^Style transfer$", "button", "^OK$")
-        while len(window.layers(image)) < 2:
-            time.sleep(0.1)
-        window.ended(r"triptych\.worker")
-        still(window, [0, 0, 1280, 900])
-        save(window, "result", [0, 0, 1278, 896])
-    finally:
-        window.close()
+    with tempfile.TemporaryDirectory() as user:
+        window = hosts.gimp_window().Window(hosts.prepared(Path(user)))
+        try:
+            image = window.open(PHOTOGRAPH)
+            window.open_menu()
+            save(window, "menu", [0, 0, 1040, 660])
+            window.key("Escape", "Escape", "Escape")
+            preview = window.open_dialog()
+            window.set("Layers", "2")
+            time.sleep(5)  # it is painted
+            still(window, preview)
+            save(window, "dialog", window.found("^Style transfer$", "dialog", "")["box"])
+            window.press("^Style transfer$", "button", "^OK$")
+            while len(window.layers(image)) < 2:
+                time.sleep(0.1)
+            window.ended(r"triptych\.worker")
+            still(window, [0, 0, 1280, 900])
+            save(window, "result", [0, 0, 1278, 896])
+        finally:
+            window.close()
 
 
 def still(window: Any, box: list[int]) -> None:
