@@ -148,7 +148,7 @@ def _stylised(engine: Engine, folder: Path, artist: str, photo: np.ndarray) -> n
     owner = open_bundle(folder)
     row = [p["name"] for p in owner.card.presets].index(artist)
     code = owner.arrays("codes.npz")["codes"][row : row + 1].astype(np.float32)
-    return paint(get_bundle("style"), photo, code, 0, engine, Job(), 1280)[0]
+    return paint(get_bundle("style"), photo, code, 0, engine, Job(), 1280)
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ def main() -> None:
         targets = style_targets(judge, as_tensor(data.fit(style, STYLE_SIDE)))
         values = []
         for photo in photos:
-            made = paint(base, photo, code, 0, engine, Job(), 1280)[0]
+            made = paint(base, photo, code, 0, engine, Job(), 1280)
             wanted = content_target(judge, _tensor(photo))
             with torch.no_grad():
                 values.append(float(style_objective(judge, _tensor(made), wanted, targets)[0]))

@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 from triptych.shape.overlap import overlaps
 
 NODES = 24
-Sides = st.tuples(*[st.floats(0.5, 1)] * 3)
+# Boxes whose sides end in the middle of a cell may be a cell off in each direction, which is much
+# for a small one; of these no pair is off by a tenth.
+Shares = st.sampled_from([0.4, 0.6, 0.8, 1.0])
+Sides = st.tuples(*[st.sampled_from([0.5, 0.75, 1.0])] * 3)
 
 
 def box(share: float, sides: tuple[float, float, float]) -> tuple[np.ndarray, np.ndarray]:
@@ -21,7 +24,7 @@ def box(share: float, sides: tuple[float, float, float]) -> tuple[np.ndarray, np
     return np.broadcast_to(far[None, :, None], (NODES,) * 3).reshape(-1), proportions
 
 
-@given(st.lists(st.tuples(st.floats(0.4, 1), Sides), min_size=1, max_size=4))
+@given(st.lists(st.tuples(Shares, Sides), min_size=1, max_size=4))
 def test_boxes_overlap_as_their_volumes_say(drawn: list[tuple[float, tuple[float, float, float]]]):
     told = [box(*one) for one in drawn]
     made = overlaps(np.stack([far for far, _ in told]), np.stack([sides for _, sides in told]))
@@ -35,7 +38,7 @@ def test_boxes_overlap_as_their_volumes_say(drawn: list[tuple[float, tuple[float
             volumes = [4 * s[0] * s[2] * (top + s[1]) for s, top in zip(sides, tops, strict=True)]
             width, depth = np.minimum(*sides)[[0, 2]]
             both = 4 * width * depth * max(0.0, min(tops) - max(grounds))
-            assert abs(made[a, b] - both / (sum(volumes) - both)) < 0.22
+            assert abs(made[a, b] - both / (sum(volumes) - both)) < 0.1
 
 
 def test_what_is_nowhere_overlaps_nothing():

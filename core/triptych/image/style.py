@@ -64,30 +64,12 @@ def stylise(
     for finer in reversed(range(layers)):
         share = 0.75 / (1 - 0.25**layers) * 0.25**finer  # each has four times the pixels
         part = job.part(0.1 + 0.87 * done, 0.1 + 0.87 * (done + share))
-        made = layer(base, made, code, seed, engine, part, tile, scale * 2**finer)
+        made = paint(base, made, code, seed, engine, part, tile, scale * 2**finer)
         done += share
     if strength < 1 or weights is not None or keep_colour != "no":
         lay_over(picture, made, weights, strength, _colour_keeper(keep_colour, picture, made))
     job.progress(1.0, "done")
     return Result(made, used)
-
-
-def layer(
-    base: bundle.Bundle,
-    picture: Floats,
-    code: Floats,
-    seed: int,
-    engine: Engine,
-    job: Job,
-    tile: int,
-    brush: float,
-) -> Floats:
-    """The picture H x W x 3 painted with strokes of the size `brush`."""
-    if brush == 1:
-        return paint(base, picture, code, seed, engine, job, tile)
-    size = picture.shape[:2]
-    working = resized(picture, [round(side / brush) for side in size])
-    return resized(paint(base, working, code, seed, engine, job, tile), size)
 
 
 def paint(
@@ -98,8 +80,12 @@ def paint(
     engine: Engine,
     job: Job,
     tile: int,
+    brush: float = 1.0,
 ) -> Floats:
-    """The picture H x W x 3 painted by the code 1 x C."""
+    """The picture H x W x 3 painted by the code 1 x C, with strokes of the size `brush`."""
+    size = picture.shape[:2]
+    if brush != 1:
+        picture = resized(picture, [round(side / brush) for side in size])
     multiple, overlap = int(base.card.extra["multiple"]), int(base.card.extra["overlap"])
     small = _small_copy(picture, multiple)
     inputs = _canvas(small, _grain(small, seed)) | {"code": code}
@@ -110,7 +96,8 @@ def paint(
         return _from_network(engine.run(base.graph("render"), inputs, job)["stylised"])
 
     beside = [_grain(picture, seed)]
-    return tile_map(picture, render, tile, overlap, job, multiple, border=_BORDER, beside=beside)
+    made = tile_map(picture, render, tile, overlap, job, multiple, border=_BORDER, beside=beside)
+    return made if brush == 1 else resized(made, size)
 
 
 def styles() -> dict[str, tuple[bundle.Bundle, int]]:

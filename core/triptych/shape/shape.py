@@ -85,8 +85,7 @@ def cross(
     two, second, far = model.understood(_loaded(other))
     size = np.exp((1 - share) * np.log(size) + share * np.log(far))
     size = completed(size, _asked(values))
-    main = category if share < 0.5 else second
-    latent = one if share < 0.5 else two
+    main, latent = (category, one) if share < 0.5 else (second, two)
     if 0 < share < 1:
         form = model.formed(one, category).towards(model.formed(two, second), share)
         form = model.settled(form, main, size, _middle(share))

@@ -175,7 +175,7 @@ def training(count: int, with_real: bool) -> Shapes:
 
 
 def categories(count: int, with_real: bool) -> np.ndarray:
-    """The numbers of the categories of `training` (int64), of which no samples are made for it."""
+    """The numbers of the categories of `training` (int64); samples are made of real ones alone."""
     made = np.arange(count) % len(FAMILIES)
     return np.concatenate([made, *([Shapes(_real(held_out=False)).category] if with_real else [])])
 
