@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from triptych import bundle
 from triptych.engine import Engine, Job
 from triptych.errors import UserError, did_you_mean
+from triptych.shape.contact import drawn_back
 from triptych.shape.distances import signed_distances
 from triptych.shape.field import Field
 from triptych.shape.form import Form
@@ -153,10 +154,10 @@ class ShapeModel:
         """The latent of a form, of categories by their `shares`, in the proportions of `size`."""
         wish = self._wish(shares, size)
         coordinates = self._run("build", {"code": form.code, **wish})["coordinates"]
-        return self._placed(coordinates + form.detail, size)
+        return self._placed(coordinates + form.detail, max(shares, key=shares.__getitem__), size)
 
-    def _placed(self, coordinates: Array, size: Array) -> Array:
-        """The latent at `coordinates`, in the proportions of `size`."""
+    def _placed(self, coordinates: Array, category: str, size: Array) -> Array:
+        """The latent at `coordinates`, of this category, in the proportions of `size`."""
         extra = self.bundle.card.extra
         reach = float(extra["reach"])
         far = self._distances(coordinates).clip(-reach, reach)
@@ -164,6 +165,9 @@ class ShapeModel:
         if "refine" in self.bundle.card.graphs:
             latent = self._run("refine", {"latent": latent})["refined"]
             far = sharpened(latent[:, :-3], int(extra["nodes"]), float(extra["sharpened"]))
+            latent[:, :-3] = far.clip(-reach, reach)
+        if category in extra.get("grown", ()):
+            far = drawn_back(latent[:, :-3], latent[0, -3:], int(extra["nodes"]))
             latent[:, :-3] = far.clip(-reach, reach)
         return latent
 
@@ -313,7 +317,8 @@ class ShapeModel:
             if number >= len(names):  # of none
                 number = known.likeliest(scores, len(names))
         size = completed(known.size[place].astype(np.float64), asked)
-        return self._placed(known.coordinates[place][None], size), names[number], size
+        category = names[number]
+        return self._placed(known.coordinates[place][None], category, size), category, size
 
     def understood(self, mesh: Mesh) -> tuple[Array, str, Array]:
         """Latent, category and size (metres) of a mesh.
