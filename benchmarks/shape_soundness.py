@@ -10,8 +10,8 @@ from results import card_metrics, parser, publish, table, verdict
 from triptych import bundle
 from triptych.engine import Engine, Job
 from triptych.errors import UserError
+from triptych.shape.category import categories
 from triptych.shape.mesh import Mesh, components, directed, volumes
-from triptych.shape.model import categories
 from triptych.task import get_task
 
 _BOX, _CRUMB = 0.02, 0.01

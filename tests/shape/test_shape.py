@@ -17,6 +17,7 @@ from triptych.errors import Cancelled, UserError
 from triptych.shape import files
 from triptych.shape.mesh import Mesh, components, corner_normals, directed, volumes
 from triptych.shape.model import ShapeModel
+from triptych.shape.record import written
 from triptych.shape.shape import CROSS, LIKE, SHAPE, VARY
 from triptych.shape.surface import extract
 from triptych.shape.uv import box_projection
@@ -68,7 +69,7 @@ MEASURES = st.lists(st.floats(-2, 2, width=16), min_size=9, max_size=9)
 def test_every_shape_is_sound_and_has_its_size(
     model: ShapeModel, measures: list[float], size: Any, triangles: int | None, **values: Any
 ):
-    record = model.record(latent_of(*measures), "chair", np.array(size))
+    record = written(model.bundle.card, latent_of(*measures), "chair", np.array(size))
     check(made(VARY, Mesh(*NONE, record=record), amount=0.0, triangles=triangles, **values), size)
 
 
@@ -153,7 +154,7 @@ def test_a_foreign_mesh_can_be_varied(tmp_path: Path):
 
 def test_symmetry_mirrors_the_right_half(model: ShapeModel):
     latent = latent_of(1, 1, 1, 0.2, 0, 0, 0, 0, 1)  # the back stands aside
-    record = model.record(latent, "chair", np.ones(3))
+    record = written(model.bundle.card, latent, "chair", np.ones(3))
     crooked, straight = (
         made(VARY, Mesh(*NONE, record=record), amount=0.0, symmetry=s) for s in (0.0, 1.0)
     )

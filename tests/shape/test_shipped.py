@@ -11,8 +11,9 @@ import trimesh
 from tests.shape.test_shape import ENGINE, check
 
 from triptych.engine import Job
+from triptych.shape.category import categories_of
 from triptych.shape.mesh import Mesh
-from triptych.shape.model import ShapeModel, categories_of
+from triptych.shape.model import ShapeModel
 from triptych.shape.shape import CROSS, SHAPE, VARY
 
 

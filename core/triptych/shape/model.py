@@ -10,11 +10,8 @@ that it does not tell.
 
 from __future__ import annotations
 
-import base64
 import functools
-import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,6 +20,8 @@ from numpy.typing import NDArray
 from triptych import bundle
 from triptych.engine import Engine, Job
 from triptych.errors import UserError, did_you_mean
+from triptych.shape import record
+from triptych.shape.category import Category, categories_of, completed
 from triptych.shape.contact import drawn_back
 from triptych.shape.distances import signed_distances
 from triptych.shape.field import Field
@@ -31,7 +30,6 @@ from triptych.shape.known import Known
 from triptych.shape.mesh import Mesh
 from triptych.shape.space import Space, sharpened
 from triptych.shape.subject import cut_out
-from triptych.task import Choice
 
 Array = NDArray[Any]
 
@@ -41,41 +39,6 @@ _SHEET = 0.03  # half of the thickness that a sheet gets
 _SIZES = 1  # apart from the seed's other draws
 _NEARER = 0.6  # of the distance of a new code from the nearest known one is kept,
 _NEAR = 1.8  # and no more than this
-
-
-@dataclass(frozen=True)
-class Category:
-    """One kind of shape; `size` is its usual width, height and depth in metres."""
-
-    name: str
-    label: str
-    size: tuple[float, float, float]
-
-
-@dataclass(frozen=True)
-class Direction:
-    """A way to change a shape, which a bundle's `directions.npz` holds as steps of codes."""
-
-    name: str
-    label: str
-    help: str
-
-
-DIRECTIONS = (
-    Direction("solidity", "Solidity", "Less: slender and open; more: massive."),
-    Direction("top_weight", "Top weight", "Less: heavy below; more: heavy above."),
-    Direction("curves", "Curves", "Less: flat and angular; more: curved."),
-    Direction("flare", "Flare", "Less: narrow above; more: wide above."),
-    Direction("back_weight", "Back weight", "Less: heavy in front; more: heavy at the back."),
-)
-
-
-def completed(size: Sequence[float] | Array, asked: Sequence[float | None]) -> Array:
-    """`size` with what is asked of its three measures; the others follow in proportion."""
-    factors = [want / have for want, have in zip(asked, size, strict=True) if want is not None]
-    factor = float(np.exp(np.mean(np.log(factors)))) if factors else 1.0
-    pairs = zip(asked, size, strict=True)
-    return np.array([have * factor if want is None else want for want, have in pairs])
 
 
 class ShapeModel:
@@ -325,8 +288,8 @@ class ShapeModel:
 
         They stand in its record, if this model made it; else its surface is encoded.
         """
-        if mesh.record is not None and self._own(mesh.record):
-            return self._recorded(mesh.record)
+        if mesh.record is not None and record.is_of(mesh.record, self.bundle.card):
+            return record.read(mesh.record, self.shape, self.categories)
         if not len(mesh.faces):
             raise UserError(
                 f"the shape was not made by {self.bundle.listed} {self.bundle.card.version}: give "
@@ -337,36 +300,6 @@ class ShapeModel:
         size = np.maximum(size, _FLAT * size.max())  # a flat one gets some depth
         return latent, self.nearest(latent, size), size
 
-    def record(self, latent: Array, category: str, size: Array) -> dict[str, Any]:
-        """What is kept of a shape so that it can be varied, as JSON."""
-        return {
-            "latent": base64.b64encode(zlib.compress(latent.astype("<f2").tobytes(), 9)).decode(),
-            "category": category,
-            "size": [round(float(side), 6) for side in size],
-            "bundle": {"name": self.bundle.card.name, "version": self.bundle.card.version},
-        }
-
-    def _own(self, record: Mapping[str, Any]) -> bool:
-        card = self.bundle.card
-        return record.get("bundle") == {"name": card.name, "version": card.version}
-
-    def _recorded(self, record: Mapping[str, Any]) -> tuple[Array, str, Array]:
-        try:
-            size_of = 2 * int(np.prod(self.shape))
-            data = zlib.decompressobj().decompress(
-                base64.b64decode(record["latent"], validate=True), size_of
-            )
-            latent = np.frombuffer(data, "<f2").astype(np.float32).reshape(1, *self.shape)
-            category, size = str(record["category"]), np.array(record["size"], np.float64)
-            sound = size.shape == (3,) and (size > 0).all() and (size < 1e6).all()
-            if not sound or not np.isfinite(latent).all() or category not in self.categories:
-                raise ValueError("a value is not possible")
-        except (KeyError, TypeError, ValueError, zlib.error) as error:
-            raise UserError(
-                "the record of how the shape was made is damaged: make the shape anew."
-            ) from error
-        return latent, category, size
-
     def _run(self, graph: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
         return self._engine.run(self.bundle.graph(graph), inputs, self._job)
 
@@ -376,21 +309,3 @@ def _proportions(sizes: Array) -> Array:
     sizes = np.atleast_2d(sizes)
     made: Array = (sizes / sizes.max(1, keepdims=True)).astype(np.float32)
     return made
-
-
-def categories_of(found: bundle.Bundle) -> list[Category]:
-    """The categories of a bundle, in the order of its numbers for them."""
-    return [
-        Category(one["name"], one["label"], (one["size"][0], one["size"][1], one["size"][2]))
-        for one in found.card.extra["categories"]
-    ]
-
-
-def categories() -> list[Choice]:
-    """The categories of all models as choices."""
-    found = {
-        one.name: Choice(one.name, one.label)
-        for model in bundle.find_bundles("shape")
-        for one in categories_of(model)
-    }
-    return list(found.values())

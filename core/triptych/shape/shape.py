@@ -14,10 +14,12 @@ from triptych.engine import Engine, Job
 from triptych.errors import UserError
 from triptych.models import model_parameter
 from triptych.shape import mesh as meshes
+from triptych.shape.category import DIRECTIONS, categories, completed
 from triptych.shape.decimate import decimated
 from triptych.shape.form import Form, mixed
 from triptych.shape.mesh import Mesh
-from triptych.shape.model import DIRECTIONS, ShapeModel, categories, completed
+from triptych.shape.model import ShapeModel
+from triptych.shape.record import written
 from triptych.shape.surface import extract
 from triptych.shape.uv import box_projection
 from triptych.task import Parameter, Result, Task
@@ -213,7 +215,7 @@ def _solid(
     if steps or fewer:
         vertices, faces = meshes.solid(vertices, faces)  # a small part may have shrunk
     vertices = meshes.fitted(vertices, size)
-    record = model.record(latent, category, size)
+    record = written(model.bundle.card, latent, category, size)
     job.progress(1.0, "done")
     return Result(
         Mesh(vertices, faces, box_projection(vertices, faces), record), [model.bundle.used]

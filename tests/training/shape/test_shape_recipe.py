@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from triptych import bundle
 from triptych.engine import Engine, Job
+from triptych.shape.category import DIRECTIONS
 from triptych.shape.distances import signed_distances
 from triptych.shape.form import Form
 from triptych.shape.mesh import Mesh
-from triptych.shape.model import DIRECTIONS, ShapeModel
+from triptych.shape.model import ShapeModel
 from triptych.shape.surface import extract
 from triptych.training import commands, loop
 from triptych.training.loop import Run

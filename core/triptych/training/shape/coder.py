@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from triptych.shape.model import DIRECTIONS
+from triptych.shape.category import DIRECTIONS
 from triptych.training import data, export
 from triptych.training.loop import LoopSettings, Recipe, Run
 from triptych.training.shape import grids, real, render, samples, shape_export

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from triptych.shape.model import DIRECTIONS
+from triptych.shape.category import DIRECTIONS
 from triptych.training.shape.samples import ANYWHERE, NEAR, Shapes
 
 _RIDGE = 0.05  # of the regressions, per example

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from triptych import bundle
-from triptych.shape.model import DIRECTIONS
+from triptych.shape.category import DIRECTIONS
 from triptych.training.export import GraphExport, weights
 from triptych.training.shape import directions as named
 from triptych.training.shape.code_net import CODE, DRAWN, NOISE, Build, Code, Coder, Draw
