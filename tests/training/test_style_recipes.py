@@ -483,7 +483,15 @@ def test_roughness_is_what_a_checkerboard_has():
     board = torch.arange(32).view(1, 1, -1, 1) + torch.arange(32)
     board = (board % 2).float().expand(1, 3, 32, 32)
     ramp = torch.linspace(0, 1, 32).expand(1, 3, 32, 32)
-    assert float(style.roughness(board)) > 10 * float(style.roughness(ramp)) > 0
+    assert float(style.roughness(board).sum()) > 10 * float(style.roughness(ramp).sum()) > 0
+
+
+def test_detail_is_too_rough_only_beyond_the_paintings():
+    rng = torch.Generator().manual_seed(0)
+    picture, made = (0.5 + 0.1 * torch.randn(2, 3, 64, 64, generator=rng) for _ in range(2))
+    as_rough = style.roughness(made)
+    assert style.rougher(made, picture, as_rough).tolist() == [0, 0]
+    assert (style.rougher(made, picture, 0.5 * as_rough) > 0.1 * as_rough[:, 0]).all()
 
 
 def test_dead_leaves_are_drawn_from_the_seed_alone():

@@ -50,7 +50,7 @@ class StyleSettings:
     size: int = 256  # pixels of a crop's side
     any_share: float = 0.3  # share of examples whose style is not of the library
     variants: int = 4  # augmented versions of each painting
-    smooth: float = 1.0  # weight of `roughness`
+    smooth: float = 1.0  # weight of `rougher`
     adversarial: float = 0.06  # weight of the library's adversarial term
     stamps: float = 5.0  # weight of `stamped`
     blotches: float = 20.0  # weight of `blotches`
@@ -114,15 +114,29 @@ def content_pictures(sources: list[data.Source], short_side: int = 512) -> list[
 
 
 def roughness(pictures: Tensor) -> Tensor:
-    """What a checkerboard has and a painting hardly: diagonal detail (Haar HH), a pattern that
-    stands still on the generator's 8-pixel grid, and a tenth of the total variation."""
+    """What a checkerboard has more of than a painting, N x 3: diagonal detail (Haar HH), a tenth of
+    the total variation, and a pattern that stands still on the generator's 8-pixel grid."""
     across = pictures[..., 1:] - pictures[..., :-1]
     down = pictures[..., 1:, :] - pictures[..., :-1, :]
     diagonal = across[..., 1:, :] - across[..., :-1, :]
-    cells = pictures.unflatten(3, (-1, 8)).unflatten(2, (-1, 8))
+    height, width = (side // 8 * 8 for side in pictures.shape[2:])
+    cells = pictures[..., :height, :width].unflatten(3, (-1, 8)).unflatten(2, (-1, 8))
     phases = cells.mean((2, 4)).flatten(2).float()
-    pattern = (phases - phases.mean(2, keepdim=True)).abs().mean()
-    return diagonal.abs().mean() + 0.1 * (across.abs().mean() + down.abs().mean()) + 6 * pattern
+    pattern = (phases - phases.mean(2, keepdim=True)).abs().mean((1, 2))
+    detail = [part.abs().mean((1, 2, 3)).float() for part in (diagonal, across, down)]
+    return torch.stack([detail[0], 0.1 * (detail[1] + detail[2]), 6 * pattern], 1)
+
+
+def rougher(made: Tensor, pictures: Tensor, usual: Tensor) -> Tensor:
+    """How much rougher N stylised pictures are than their styles' paintings (`usual`, N x 3), N.
+
+    Detail as in the painting is wanted; what seems to stand still on the grid may be that of the
+    photograph.
+    """
+    with torch.no_grad():
+        standing = torch.maximum(roughness(pictures)[:, 2:], usual[:, 2:])
+        allowed = torch.cat([usual[:, :2], standing], 1)
+    return F.relu(roughness(made) - allowed).sum(1)
 
 
 def stamped(made: Tensor, pictures: Tensor) -> Tensor:
@@ -210,6 +224,7 @@ class StyleRecipe(Recipe):
         self.library_pictures = pictures
         self.paintings = [np.asarray(data.fit(p, STYLE_SIDE)) for p in pictures]
         tensors = [as_tensor(p) for p in self.paintings]
+        self.rough = torch.cat([roughness(t) for t in tensors])
         self.steps = torch.stack([usual_steps(t) for t in tensors])
         self.alignment = torch.stack([gridded(t).mean().clamp(min=0) for t in tensors])
         if cache.is_file():
@@ -272,6 +287,8 @@ class StyleRecipe(Recipe):
             self.bank.statistics[rows].to(device),
             places.to(device),
             self.bank.targets(rows, device),
+            # of any picture's roughness nothing is known: as little as may be is right
+            (self.rough[[r % library for r in rows]] * (places >= 0)[:, None]).to(device),
             self.steps[[r % library for r in rows]].to(device),
             self.alignment[[r % library for r in rows]].to(device),
             torch.cat([as_tensor(p) for p in paintings]).to(
@@ -282,7 +299,7 @@ class StyleRecipe(Recipe):
     def loss(
         self, part: str, modules: Mapping[str, nn.Module], batch: Any, progress: float
     ) -> tuple[Tensor, dict[str, float]]:
-        pictures, statistics, places, wanted, steps, alignment, paintings = batch
+        pictures, statistics, places, wanted, usual, steps, alignment, paintings = batch
         known, critic = places >= 0, modules["critic"]
         if part == "critic":
             with torch.no_grad():
@@ -298,7 +315,7 @@ class StyleRecipe(Recipe):
             taps, content_target(self.judge, pictures[..., dy:, dx:]), wanted
         )
         total = content + STYLE_WEIGHT * style
-        rough = self.settings.smooth * roughness(made)
+        rough = self.settings.smooth * rougher(made, pictures, usual).mean()
         stamps = stamped(made, pictures)
         sudden = (blotches(made, pictures, steps) * known).mean()
         maze = (mazes(made, pictures, alignment) * known).mean()

@@ -19,7 +19,6 @@ from triptych.training import data, export
 from triptych.training.loop import LoopSettings, Recipe, Run
 from triptych.training.shape import grids, real, render, samples, shape_export
 from triptych.training.shape.latents import Space
-from triptych.training.shape.procedural import GROWN
 from triptych.training.shape.samples import ANYWHERE, NEAR, POINTS, THIN, TRUNCATION
 from triptych.training.shape.shape_net import FINE, LATENT, NODES, REACH, ShapeNet
 
@@ -215,7 +214,7 @@ class ShapeRecipe(Recipe):
             extra={
                 **(base.card.extra if base else {}),
                 "categories": shape_export.categories(self.shapes),
-                "grown": list(GROWN),
+                "grown": list(shape_export.GROWN),
                 "resolution": FINE,
                 "latent": list(LATENT),
                 "nodes": NODES,

@@ -21,6 +21,9 @@ from triptych.training.shape.render import Distance
 from triptych.training.shape.samples import TRUNCATION, Shapes
 from triptych.training.shape.shape_net import LATENT, REACH, ShapeNet, gathered
 
+GROWN = ("tree", "rock")
+"""Families that meet their box at points only, but for the ground (`triptych.shape.contact`)."""
+
 
 class Decode(nn.Module):
     """A latent (1 x LATENT) to the decoded grid, node after node (FINE^3 x CHANNELS)."""

@@ -40,9 +40,6 @@ FAMILIES: dict[str, Callable[[Dice], Field]] = {
 }
 """What makes a shape of each family from its choices."""
 
-GROWN = ("tree", "rock")
-"""Families that meet their box at points only, but for the ground."""
-
 
 class Shape:
     """A solid that stands on y = 0 around the y axis and fills a box of `size` (w, h, d metres)."""
