@@ -259,6 +259,20 @@ def test_each_recipe_trains_and_exports(
     assert all(graph["max_abs"] <= 1e-3 for graph in card.parity.values())
 
 
+def test_corrections_are_learned_alone(
+    trained: dict[str, tuple[Recipe, Run, Path]], sets: Path, tmp_path: Path
+):
+    perceptual, start = (str(trained[name][2]) for name in ("perceptual", "style"))
+    more = {"start": start, "corrections_alone": True, "any_share": 0.0}
+    _, _, folder = two_steps("style", tmp_path, perceptual=perceptual, variants=2, **more)
+    (before, _, codes), (after, _, learned) = (
+        style_export.load_style(Path(one)) for one in (start, str(folder))
+    )
+    for name, weight in before.net.state_dict().items():
+        assert torch.equal(weight, after.net.state_dict()[name])
+    assert not np.array_equal(codes, learned)
+
+
 @pytest.mark.parametrize("name", ["perceptual", "style", "artist"])
 def test_a_batch_depends_on_its_indices_alone(
     trained: dict[str, tuple[Recipe, Run, Path]], name: str

@@ -59,6 +59,7 @@ class StyleSettings:
     critic_rate: float = 1e-3
     perceptual: str = ""  # folder of the perceptual network's bundle; empty: the one that ships
     start: str = ""  # folder of a style bundle to start from
+    corrections_alone: bool = False  # learn the library's corrections; the networks stay
 
 
 class StyleBank:
@@ -207,6 +208,9 @@ class StyleRecipe(Recipe):
             with torch.no_grad():
                 known = model.predictor(self.bank.statistics[: len(model.corrections)])
                 model.corrections.copy_(torch.from_numpy(start[2]) - known)
+        if self.settings.corrections_alone:
+            model.net.requires_grad_(False)
+            model.predictor.requires_grad_(False)
         model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.painted: list[list[Tensor]] = []
         return {"model": model, "critic": PatchCritic(len(style_data.LIBRARY)).to(device)}
@@ -262,6 +266,8 @@ class StyleRecipe(Recipe):
             {"params": list(model.predictor.parameters()), "lr": rate / 10},
             {"params": [model.corrections], "lr": rate},
         ]
+        if self.settings.corrections_alone:
+            groups = groups[-1:]
         critic = torch.optim.Adam(
             modules["critic"].parameters(), self.settings.critic_rate, betas=(0.5, 0.99)
         )
