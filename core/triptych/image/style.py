@@ -32,7 +32,7 @@ from triptych.task import Choice, Parameter, Result, Task
 Floats = NDArray[Any]  # float32
 Bytes = NDArray[np.uint8]
 
-MEASURED = 384  # longest side in px of the copy on which statistics are taken
+MEASURED = 512  # longest side in px of the copy on which statistics are taken
 STYLE_SIDE = 512  # short side in px at which a style picture is read: it sets the brush size
 _LAYERS = (1448, 2896)  # px of the longest side beyond which there is one more of them
 _BORDER = 8  # mirrored px around the picture that hide its border

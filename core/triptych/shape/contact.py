@@ -12,10 +12,7 @@ Array = NDArray[Any]
 _AWAY = 0.08  # of the cube's half side: how far the rim of what is cut draws back from its box,
 _DEEP = 0.25  # how far inside that is still felt,
 _AROUND = 0.2  # and how far around
-_UP, _LOW = (
-    1,
-    0,
-)  # the axis that goes up, and its lower end: what stands on the ground is flat there
+_GROUND = (1, 0)  # the lower end of the axis that goes up: what stands there is flat
 
 
 def drawn_back(distances: Array, sides: Array, nodes: int) -> Array:
@@ -33,7 +30,7 @@ def drawn_back(distances: Array, sides: Array, nodes: int) -> Array:
         depth = np.arange(nodes) * steps[axis]
         first, second = (float(steps[other]) for other in range(3) if other != axis)
         for end in (0, 1):
-            if (axis, end) == (_UP, _LOW):
+            if (axis, end) == _GROUND:
                 continue
             beside = grid.take(1 if end == 0 else nodes - 2, axis)
             cut = (-beside / (0.3 * steps[axis])).clip(0, 1)
