@@ -20,7 +20,7 @@ from PIL import Image
 
 from triptych import bundle
 from triptych.engine import Engine
-from triptych.image.style import style_choices
+from triptych.image.style import styles
 from triptych.training.image.style import stamped
 
 PERIODS = (2, 4, 8, 16)  # pixels: a sub-pixel step, the fine grid, the coarse grid and its double
@@ -37,7 +37,7 @@ def main() -> None:
     made = results.parser("Checkerboards, borders, and sheets for eyes.")
     made.add_argument("--size", type=int, default=subjects.SIZE, help="of the six photographs")
     made.add_argument("--large", type=int, default=2048, help="of the large one, in px")
-    made.add_argument("--styles", nargs="*", default=[], help="only these (default: all)")
+    made.add_argument("--styles", nargs="*", default=[], help="only these (default: what ships)")
     options = made.parse_args()
     engine = Engine(["cpu"], threads=options.threads)
     every = subjects.photographs(24, options.size)
@@ -46,7 +46,9 @@ def main() -> None:
     folder = results.OUT / "style_artefacts"
     folder.mkdir(parents=True, exist_ok=True)
     rows = [("*the photographs*", figures(pictures, pictures, large, large))]
-    for style in options.styles or [choice.value for choice in style_choices()]:
+    here = bundle.shipped_folder()  # a user's own styles are not ours to report
+    shipped = [name for name, (owner, _) in styles().items() if owner.path.is_relative_to(here)]
+    for style in options.styles or shipped:
         painted = [subjects.stylised(engine, picture, style) for picture in pictures]
         painted_large = subjects.stylised(engine, large, style)
         sheet(painted, painted_large).save(
