@@ -46,8 +46,7 @@ def main() -> None:
     folder = results.OUT / "style_artefacts"
     folder.mkdir(parents=True, exist_ok=True)
     rows = [("*the photographs*", figures(pictures, pictures, large, large))]
-    here = bundle.shipped_folder()  # a user's own styles are not ours to report
-    shipped = [name for name, (owner, _) in styles().items() if owner.path.is_relative_to(here)]
+    shipped = [name for name, (owner, _) in styles().items() if not owner.user]
     for style in options.styles or shipped:
         painted = [subjects.stylised(engine, picture, style) for picture in pictures]
         painted_large = subjects.stylised(engine, large, style)

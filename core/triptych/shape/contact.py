@@ -16,8 +16,8 @@ _GROUND = (1, 0)  # the lower end of the axis that goes up: what stands there is
 
 
 def drawn_back(distances: Array, sides: Array, nodes: int) -> Array:
-    """Signed distances (1 x nodes**3, x slowest, in a box with half sides `sides` (3)) of a thing
-    that meets its box at points.
+    """Signed distances (1 x nodes**3, x slowest) so changed that the thing meets its box at points.
+    The nodes' grid has half sides `sides` (3) and reaches a little beyond the box.
 
     A decoder that never saw anything beyond a box cuts off flat what would rise above it. Where the
     first nodes inside a face of the box are inside the thing, it draws back from that face, at the
