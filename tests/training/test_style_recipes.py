@@ -263,14 +263,24 @@ def test_corrections_are_learned_alone(
     trained: dict[str, tuple[Recipe, Run, Path]], sets: Path, tmp_path: Path
 ):
     perceptual, start = (str(trained[name][2]) for name in ("perceptual", "style"))
-    more = {"start": start, "corrections_alone": True, "any_share": 0.0}
+    more = {"start": start, "corrections_alone": True, "any_share": 0.0, "only": "monet-water-lilies"}
     _, _, folder = two_steps("style", tmp_path, perceptual=perceptual, variants=2, **more)
     (before, _, codes), (after, _, learned) = (
         style_export.load_style(Path(one)) for one in (start, str(folder))
     )
     for name, weight in before.net.state_dict().items():
         assert torch.equal(weight, after.net.state_dict()[name])
-    assert not np.array_equal(codes, learned)
+    changed = (codes != learned).any(1)
+    assert [LIBRARY[row] for row in np.flatnonzero(changed)] == ["monet_water_lilies"]
+    # what was learned for this network, as painters are, goes on working
+    graphs = [bundle.open_bundle(Path(one)).card.graphs for one in (start, folder)]
+    assert graphs[0] == graphs[1]
+
+
+def test_a_style_that_the_library_lacks_cannot_be_learned_alone(sets: Path):
+    recipe = style.StyleRecipe(style.StyleSettings(only="monet-water-lilies, monet-haystacks"))
+    with pytest.raises(UserError, match="monet-haystacks"):
+        recipe._learned()
 
 
 @pytest.mark.parametrize("name", ["perceptual", "style", "artist"])

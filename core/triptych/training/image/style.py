@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
+from triptych.errors import UserError
 from triptych.training import data, export
 from triptych.training.image import sets, style_data
 from triptych.training.image.blotches import blotches, usual_steps
@@ -25,7 +26,7 @@ from triptych.training.image.perceptual import PerceptualNet, SqueezeNet, Taps
 from triptych.training.image.perceptual_export import load_perceptual
 from triptych.training.image.repetition import BLOCK as BLOCK_SIDE
 from triptych.training.image.repetition import repetition
-from triptych.training.image.style_export import export_style, load_style
+from triptych.training.image.style_export import export_style, load_style, recoded
 from triptych.training.image.style_loss import (
     BLOCK,
     BLOCK_TAPS,
@@ -60,6 +61,7 @@ class StyleSettings:
     perceptual: str = ""  # folder of the perceptual network's bundle; empty: the one that ships
     start: str = ""  # folder of a style bundle to start from
     corrections_alone: bool = False  # learn the library's corrections; the networks stay
+    only: str = ""  # styles of the library to learn, with commas between; empty: all
 
 
 class StyleBank:
@@ -195,6 +197,8 @@ class StyleRecipe(Recipe):
         root = data.data_root()
         self.judge: Taps = SqueezeNet()
         self.contents = content_pictures(sets.photographs(root))
+        if self.settings.corrections_alone and not self.settings.start:
+            raise UserError("corrections_alone needs start: the folder of a bundle of styles")
         start = load_style(Path(self.settings.start)) if self.settings.start else None
         self.statistics = start[1] if start else StyleStatistics(self.features())
         self.bank = self._bank(root)
@@ -212,8 +216,17 @@ class StyleRecipe(Recipe):
             model.net.requires_grad_(False)
             model.predictor.requires_grad_(False)
         model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.learned = self._learned()
         self.painted: list[list[Tensor]] = []
         return {"model": model, "critic": PatchCritic(len(style_data.LIBRARY)).to(device)}
+
+    def _learned(self) -> list[int]:
+        """Places of the library's styles that examples are drawn of."""
+        names = [name.replace("_", "-") for name in style_data.LIBRARY]
+        wanted = [name.strip() for name in self.settings.only.split(",") if name.strip()] or names
+        if unknown := [name for name in wanted if name not in names]:
+            raise UserError(f"no style of the library is called {unknown[0]}: see `triptych styles`")
+        return [names.index(name) for name in wanted]
 
     def _bank(self, root: Path) -> StyleBank:
         held = ("spread", BLOCK, BLOCK_TAPS, STYLE_SIDE, self.settings.variants, style_data.LIBRARY)
@@ -281,8 +294,10 @@ class StyleRecipe(Recipe):
             content = self.contents[int(rng.integers(len(self.contents)))]
             crop = data.crop(content, self.settings.size, rng)
             any_picture = rng.random() < self.settings.any_share
-            low, high = (library, len(self.bank.wanted)) if any_picture else (0, library)
-            rows.append(int(rng.integers(low, high)))
+            if any_picture:
+                rows.append(int(rng.integers(library, len(self.bank.wanted))))
+            else:
+                rows.append(self.learned[int(rng.integers(len(self.learned)))])
             painting = self.paintings[rows[-1] % library]  # one of any picture is not looked at
             paintings.append(data.crop(painting, self.settings.size, rng))
             crops.append(recoloured(crop, rng) if rng.random() < self.settings.vivid else crop)
@@ -366,6 +381,10 @@ class StyleRecipe(Recipe):
         count = len(style_data.LIBRARY)
         with torch.no_grad():
             codes = model.codes(self.bank.statistics[:count], torch.arange(count))
+        made_by = export.made_by(self, dataclasses.asdict(self.settings), run)
+        if self.settings.corrections_alone:
+            rows = {row: codes[row].numpy() for row in self.learned}
+            return recoded(Path(self.settings.start), rows, folder, made_by)
         return export_style(
             model,
             self.statistics,
@@ -373,5 +392,5 @@ class StyleRecipe(Recipe):
             self.library_pictures,
             folder,
             data=export.ledger(self.sources()),
-            recipe=export.made_by(self, dataclasses.asdict(self.settings), run),
+            recipe=made_by,
         )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,22 @@ def export_style(
         **facts,
     )
     return export.write_bundle(folder, card, graphs, files)
+
+
+def recoded(
+    start: Path, codes: Mapping[int, np.ndarray], folder: Path, recipe: dict[str, Any]
+) -> Path:
+    """Write the style bundle in `start` with other codes (by their places) to `folder`.
+
+    Its graphs stay, so what was learned for them stays right; so do the card's figures, until they
+    are measured again.
+    """
+    base = bundle.open_bundle(start)
+    held = base.arrays("codes.npz")["codes"].astype(np.float32)
+    for place, code in codes.items():
+        held[place] = code
+    card = dataclasses.replace(base.card, created=export.today(), recipe=recipe)
+    return export.write_bundle(folder, card, {}, {"codes.npz": codes_file(held)}, kept=base)
 
 
 def load_style(folder: Path | None) -> tuple[StyleModel, StyleStatistics, np.ndarray]:
