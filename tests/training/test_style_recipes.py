@@ -263,7 +263,8 @@ def test_corrections_are_learned_alone(
     trained: dict[str, tuple[Recipe, Run, Path]], sets: Path, tmp_path: Path
 ):
     perceptual, start = (str(trained[name][2]) for name in ("perceptual", "style"))
-    more = {"start": start, "corrections_alone": True, "any_share": 0.0, "only": "monet-water-lilies"}
+    more = {"start": start, "corrections_alone": True, "only": "monet-water-lilies"}
+    more |= {"any_share": 0.0}
     _, _, folder = two_steps("style", tmp_path, perceptual=perceptual, variants=2, **more)
     (before, _, codes), (after, _, learned) = (
         style_export.load_style(Path(one)) for one in (start, str(folder))

@@ -37,7 +37,7 @@ FILLED = 0.95  # of the cube's half side: what a shape's longest side reaches
 _FLAT = 0.01  # of the longest side: what a mesh has at least in each direction
 _SHEET = 0.03  # half of the thickness that a sheet gets
 _SIZES = 1  # apart from the seed's other draws
-_NEARER = 0.6  # of the distance of a new code from the nearest known one is kept,
+_NEARER = 0.65  # of the distance of a new code from the nearest known one is kept,
 _NEAR = 1.8  # and no more than this
 
 
@@ -127,7 +127,8 @@ class ShapeModel:
         latent = np.concatenate([far, _proportions(size)], 1)
         if "refine" in self.bundle.card.graphs:
             latent = self._run("refine", {"latent": latent})["refined"]
-            far = sharpened(latent[:, :-3], int(extra["nodes"]), float(extra["sharpened"]))
+            share = float(extra["sharpened"][category])
+            far = sharpened(latent[:, :-3], int(extra["nodes"]), share)
             latent[:, :-3] = far.clip(-reach, reach)
         if category in extra.get("grown", ()):
             far = drawn_back(latent[:, :-3], latent[0, -3:], int(extra["nodes"]))

@@ -81,6 +81,8 @@ def test_a_run_gives_the_base_what_refines_its_latents(
         placed = made.coder.space.coordinates(latents[:1])
         lost = with_proportions(made.coder.space(placed), size)
         far = modules["net"](lost)[:, :-3].numpy()
-    wanted = sharpened(far, NODES, made.settings.sharpened).clip(-REACH, REACH)
+    share = opened.card.extra["sharpened"]["chair"]
+    assert 0 <= share <= made.settings.sharpened
+    wanted = sharpened(far, NODES, share).clip(-REACH, REACH)
     built = model.built(form, {"chair": 1.0}, size[0].numpy())
     np.testing.assert_allclose(built[:, :-3], wanted, atol=5e-3)

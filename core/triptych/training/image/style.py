@@ -225,7 +225,7 @@ class StyleRecipe(Recipe):
         names = [name.replace("_", "-") for name in style_data.LIBRARY]
         wanted = [name.strip() for name in self.settings.only.split(",") if name.strip()] or names
         if unknown := [name for name in wanted if name not in names]:
-            raise UserError(f"no style of the library is called {unknown[0]}: see `triptych styles`")
+            raise UserError(f"the library has no style {unknown[0]}: see `triptych styles`")
         return [names.index(name) for name in wanted]
 
     def _bank(self, root: Path) -> StyleBank:

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from triptych.bundle import open_bundle
+from triptych.shape.space import sharpened
 from triptych.training import data, export
 from triptych.training.export import weights
 from triptych.training.loop import LoopSettings, Recipe, Run
@@ -21,6 +22,7 @@ from triptych.training.muon import MuonAdam
 from triptych.training.shape import grids, real, render, samples, shape_export
 from triptych.training.shape.code_net import CODE
 from triptych.training.shape.latents import with_proportions
+from triptych.training.shape.procedural import FAMILIES
 from triptych.training.shape.refine_net import RefineNet
 from triptych.training.shape.samples import ANYWHERE, NEAR
 from triptych.training.shape.shape_net import LATENT, NODES, REACH
@@ -29,6 +31,7 @@ _SHOWN = 8  # held-out shapes in the sheet
 _LOOKED_AT = 48  # held-out shapes of a kind behind the figures
 _EVERY = 1000  # steps between these
 _BESIDE = 0.05  # of the cube's half side: what is near the surface
+_SHARES = 6  # of sharpening that are tried
 
 
 @dataclass
@@ -47,7 +50,8 @@ class RefinerSettings:
     near: float = 4.0  # more weight of what is near the surface
     lost: float = 2.0  # how much more it counts near the surface where something is lost
     even: float = 1.0  # weight of the differences between nodes
-    sharpened: float = 0.2  # how much what is refined is sharpened, so that thin parts are kept
+    sharpened: float = 0.2  # how much what is refined is sharpened, at most
+    thin: float = 0.94  # share of thin parts: where less than that keeps it, less is enough
     held_out: int = 170  # procedural shapes that are never trained on
     width: int = 24
     rate: float = 4e-3
@@ -188,6 +192,36 @@ class RefinerRecipe(Recipe):
         return float(before), float(after)
 
     @torch.no_grad()
+    def _sharpening(self, net: nn.Module) -> dict[str, float]:
+        """For each category by how much to sharpen what is refined: the least with which held-out
+        shapes of it keep the share `thin` of their thin parts, for what is thick swells by it.
+
+        What is drawn is less exact than these, so it is half of `sharpened` at least.
+        """
+        most = self.settings.sharpened
+        shares = np.linspace(most / 2, most, _SHARES)
+        _, shapes, latents = self.held_out[0]
+        kept: dict[str, list[np.ndarray]] = {name: [] for name in FAMILIES}
+        for row in range(len(latents)):
+            places, truth = shapes.points(row, slice(NEAR + ANYWHERE, None, 3))
+            within = torch.from_numpy(places[truth < 0])
+            if not len(within):
+                continue
+            refined = net(self._given(shapes, latents, row, "coordinates"))
+            tried = refined.repeat(_SHARES, 1)
+            for one, share in zip(tried, shares, strict=True):
+                far = sharpened(refined[:, :-3].numpy(), NODES, share)
+                one[:-3] = torch.from_numpy(far[0].clip(-REACH, REACH))
+            inside = self.shape_net(tried, within.expand(_SHARES, -1, -1)).numpy() < 0
+            kept[samples.CATEGORIES[int(shapes.category[row])]].append(inside.mean(1))
+        told = {}
+        for name, rows in kept.items():
+            shown = np.mean(rows, 0) if rows else np.zeros(_SHARES)
+            enough = shares[shown >= self.settings.thin]
+            told[name] = round(float(enough[0]) if len(enough) else most, 3)
+        return told
+
+    @torch.no_grad()
     def _given(self, shapes: samples.Shapes, latents: np.ndarray, row: int, way: str) -> Tensor:
         """What a held-out shape's coordinates, or its code, tell of its latent (1 x LATENT)."""
         latent = torch.from_numpy(latents[row].astype(np.float32))[None]
@@ -233,7 +267,7 @@ class RefinerRecipe(Recipe):
             extra={
                 **base.card.extra,
                 "components": len(self.coder.space.axes),
-                "sharpened": self.settings.sharpened,
+                "sharpened": self._sharpening(net),
             },
         )
         made, files = graphs(net), {}
