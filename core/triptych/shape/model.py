@@ -37,8 +37,8 @@ FILLED = 0.95  # of the cube's half side: what a shape's longest side reaches
 _FLAT = 0.01  # of the longest side: what a mesh has at least in each direction
 _SHEET = 0.03  # half of the thickness that a sheet gets
 _SIZES = 1  # apart from the seed's other draws
-_NEARER = 0.65  # of the distance of a new code from the nearest known one is kept,
-_NEAR = 1.8  # and no more than this
+_NEARER = 0.6  # of the distance of a new code from the nearest known one is kept,
+_NEAR = 2.0  # and no more than this
 
 
 class ShapeModel:

@@ -195,10 +195,11 @@ class StyleRecipe(Recipe):
 
     def setup(self, device: torch.device) -> dict[str, nn.Module]:
         root = data.data_root()
-        self.judge: Taps = SqueezeNet()
-        self.contents = content_pictures(sets.photographs(root))
         if self.settings.corrections_alone and not self.settings.start:
             raise UserError("corrections_alone needs start: the folder of a bundle of styles")
+        self.learned = self._learned()
+        self.judge: Taps = SqueezeNet()
+        self.contents = content_pictures(sets.photographs(root))
         start = load_style(Path(self.settings.start)) if self.settings.start else None
         self.statistics = start[1] if start else StyleStatistics(self.features())
         self.bank = self._bank(root)
@@ -216,7 +217,6 @@ class StyleRecipe(Recipe):
             model.net.requires_grad_(False)
             model.predictor.requires_grad_(False)
         model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.learned = self._learned()
         self.painted: list[list[Tensor]] = []
         return {"model": model, "critic": PatchCritic(len(style_data.LIBRARY)).to(device)}
 
