@@ -127,8 +127,10 @@ class ShapeModel:
         latent = np.concatenate([far, _proportions(size)], 1)
         if "refine" in self.bundle.card.graphs:
             latent = self._run("refine", {"latent": latent})["refined"]
-            share = float(extra["sharpened"][category])
-            far = sharpened(latent[:, :-3], int(extra["nodes"]), share)
+            share = extra["sharpened"]
+            if isinstance(share, Mapping):  # earlier bundles have one for all
+                share = share[category]
+            far = sharpened(latent[:, :-3], int(extra["nodes"]), float(share))
             latent[:, :-3] = far.clip(-reach, reach)
         if category in extra.get("grown", ()):
             far = drawn_back(latent[:, :-3], latent[0, -3:], int(extra["nodes"]))

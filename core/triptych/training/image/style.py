@@ -222,7 +222,7 @@ class StyleRecipe(Recipe):
 
     def _learned(self) -> list[int]:
         """Places of the library's styles that examples are drawn of."""
-        names = [name.replace("_", "-") for name in style_data.LIBRARY]
+        names = [style_data.preset_name(name) for name in style_data.LIBRARY]
         wanted = [name.strip() for name in self.settings.only.split(",") if name.strip()] or names
         if unknown := [name for name in wanted if name not in names]:
             raise UserError(f"the library has no style {unknown[0]}: see `triptych styles`")

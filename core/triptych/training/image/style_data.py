@@ -92,6 +92,12 @@ LIBRARY = (
 )
 """The styles that ship, each learned as a code of its own."""
 
+
+def preset_name(style: str) -> str:
+    """The name by which users ask for one of LIBRARY."""
+    return style.replace("_", "-")
+
+
 ARTISTS = {
     "van-gogh": ("Vincent van Gogh", ("gogh",)),
     "monet": ("Claude Monet", ("monet",)),

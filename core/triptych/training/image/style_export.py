@@ -71,7 +71,7 @@ def codes_file(codes: np.ndarray) -> bytes:
 
 def preset(work: style_data.Work) -> dict[str, Any]:
     """What the card says of a library style."""
-    name = work.name.replace("_", "-")
+    name = style_data.preset_name(work.name)
     return {
         "name": name,
         "title": work.title,
