@@ -15,10 +15,11 @@ from scipy.spatial import cKDTree
 
 from triptych import bundle
 from triptych.engine import Engine, Job
-from triptych.shape.form import Form
-from triptych.shape.mesh import Mesh, sampled, solid
+from triptych.shape.implicit import Implicit
+from triptych.shape.mesh import Mesh, fitted, sampled, solid
 from triptych.shape.model import ShapeModel
 from triptych.shape.surface import extract
+from triptych.shape.warp import warped
 from triptych.training.shape import grids, procedural, samples, shape_export
 from triptych.training.shape.procedural import FAMILIES
 
@@ -37,7 +38,6 @@ FURNITURE = (
 POINTS, RESOLUTION = 2048, 64
 HELD_OUT_FROM = 20_000_000  # seeds of held-out shapes that no figure of the training has used
 _RIDGE = 0.02  # of the regression on the proportions, per example
-_COPIES = 10  # shapes of a family whose nearest training shape is sought
 _NEAREST = 8  # training shapes, by latent, among which the nearest by Chamfer distance is sought
 
 
@@ -46,6 +46,7 @@ def main() -> None:
     made = parser(__doc__ or "", "shape")
     made.add_argument("--count", type=int, default=30, help="shapes of a family (default 30)")
     made.add_argument("--training", type=int, default=20000, help="training shapes (default 20000)")
+    made.add_argument("--copies", type=int, default=30, help="of these, looked for (default 30)")
     options = made.parse_args()
     model = ShapeModel("shape", Engine(["cpu"], options.threads), Job())
     training = samples.training(options.training, False)
@@ -61,26 +62,29 @@ def main() -> None:
         rng = np.random.default_rng(number)
         chosen = rng.choice(own, options.count, replace=False)
         codes = np.concatenate(
-            [model.formed(latents[i][None].astype(np.float32), family).code for i in own]
+            [
+                model.code(Implicit(latents[i][None].astype(np.float32), family, training.size[i]))
+                for i in own
+            ]
         )
         gaussian = Gaussian(codes, sizes[own])
 
         def by_gaussian(
             index: int, seed: int, gaussian: Gaussian = gaussian, family: str = family
-        ) -> np.ndarray:
+        ) -> Implicit:
             code = gaussian.drawn(sizes[index], np.random.default_rng(seed))
             size = training.size[index].astype(np.float64)
-            return model.built(Form(code), {family: 1.0}, size)
+            return Implicit(model.built(code, family, size), family, size)
 
-        def by_network(index: int, seed: int, family: str = family) -> np.ndarray:
-            size = training.size[index].astype(np.float64)
-            return model.built(model.drawn(family, size, seed), {family: 1.0}, size)
+        def by_network(seed: int, family: str = family) -> Implicit:
+            size = model.sized(family, (None, None, None), seed)  # as where none is asked for
+            return model.drawn(family, size, seed)
 
         sets = {
-            "network": [_made(model, by_network(i, 7000 + n)) for n, i in enumerate(chosen)],
+            "network": [_made(model, by_network(7000 + n)) for n in range(len(chosen))],
             "Gaussian": [_made(model, by_gaussian(i, 7000 + n)) for n, i in enumerate(chosen)],
         }
-        clouds = {name: [cloud(*mesh) for _, mesh in made_] for name, made_ in sets.items()}
+        clouds = {name: [cloud(*mesh) for mesh in made_] for name, made_ in sets.items()}
         others = rng.choice(own, options.count, replace=False)
         clouds["training shapes"] = [
             cloud(*_truth(family, seed_of(int(index)))) for index in others
@@ -90,12 +94,16 @@ def main() -> None:
             told[name].append(scores(apart(drawn, truth), apart(drawn, drawn), inner))
         # Does it copy? Both are sought among all training shapes of the family.
         of_family = latents[own].astype(np.float32)
-        coded = [latent.reshape(-1) for latent, _ in sets["network"]]
-        held = [model.encoded(Mesh(*_truth(family, HELD_OUT_FROM + i))) for i in range(_COPIES)]
-        held_codes = [latent.reshape(-1) for latent in held]
+        held = [_truth(family, HELD_OUT_FROM + i) for i in range(options.copies)]
         nearest = [
-            _nearest(clouds["network"][:_COPIES], coded[:_COPIES], of_family, own, family),
-            _nearest(truth[:_COPIES], held_codes, of_family, own, family),
+            _nearest(
+                found[: options.copies],
+                [model.encoded(Mesh(*mesh)).reshape(-1) for mesh in meshes[: options.copies]],
+                of_family,
+                own,
+                family,
+            )
+            for found, meshes in ((clouds["network"], sets["network"]), (truth, held))
         ]
         copies.append([float(np.median(found)) for found in nearest])
         print(family, {name: values[-1] for name, values in told.items()}, copies[-1], flush=True)
@@ -172,11 +180,10 @@ def _truth(family: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return extract(made.distance, RESOLUTION, samples.TRUNCATION, Job())
 
 
-def _made(
-    model: ShapeModel, latent: np.ndarray
-) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
-    field = model.field(latent, 0.0)
-    return latent, solid(*extract(field, RESOLUTION, field.truncation, Job()))
+def _made(model: ShapeModel, one: Implicit) -> tuple[np.ndarray, np.ndarray]:
+    field = model.field(one.latent, 0.0)
+    vertices, faces = solid(*extract(field, RESOLUTION, field.truncation, Job()))
+    return fitted(warped(vertices, one.warp), one.size) if len(faces) else vertices, faces
 
 
 def cloud(vertices: np.ndarray, faces: np.ndarray) -> cKDTree:

@@ -101,8 +101,9 @@ def _loose(layers: np.ndarray) -> np.ndarray:
 
 def compared(model: ShapeModel, picture: np.ndarray, truth: Truth) -> tuple[float, float]:
     """Intersection over union and Chamfer distance of what the task makes of a picture."""
-    latent, _, size = model.looked_at(picture, None, None)
-    field = model.field(latent.astype(np.float16).astype(np.float32), 0.0)
+    seen = model.looked_at(picture, None, None)
+    size = seen.size
+    field = model.field(seen.latent.astype(np.float16).astype(np.float32), 0.0)
     vertices, faces = solid(*extract(field, SIDE, field.truncation, Job()))
     if not len(faces):
         return 0.0, float(chamfer(np.zeros((1, 3)), truth.surface))

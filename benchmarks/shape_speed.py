@@ -62,7 +62,7 @@ def main() -> None:
 def field_seconds(model: ShapeModel, detail: int) -> tuple[float, float]:
     """Seconds to evaluate a chair's field on the whole grid, and from coarse to fine."""
     size = np.array(model.category("chair").size)
-    latent = model.built(model.drawn("chair", size, 3), {"chair": 1.0}, size)
+    latent = model.drawn("chair", size, 3).latent
     took = []
     for dense in (True, False):
         field = model.field(latent, 0.0)

@@ -80,7 +80,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sections += [material_section(folder), shape_section(folder)]
         sections += [tune_section(folder), drum_section(folder)]
         taken = time.perf_counter() - begun
-        count = sum(bool(figure.command) for section in sections for figure in section.figures)
+        commands = {figure.command for section in sections for figure in section.figures}
+        count = len(commands - {""})  # a material's maps are of one
         note = f"Triptych {__version__} made these {count} works in {taken:.0f} seconds."
         write_whole(folder / "index.html", page(sections, note).encode())
     except UserError as error:
@@ -323,7 +324,7 @@ def tune_section(folder: Path) -> Section:
         ("longer", "How it might go on", "", ["continue"], "tune.mid"),
         ("song", "A tune in F", "", song, ""),
         ("choir", "The same in four voices", "", ["harmonise", "--collection", "hymn"], "song.mid"),
-        ("trio", "With strings", "", ["accompany", "--band", "strings"], "song.mid"),
+        ("strings", "With strings", "", ["accompany", "--band", "strings"], "song.mid"),
     ]
     made.figures += [_score_figure(folder, *figure) for figure in figures]
     return made

@@ -41,7 +41,7 @@ def test_the_page_shows_what_was_made(small: Path, capsys: pytest.CaptureFixture
     assert solids == {"chair.glb", "other.glb", "crossed.glb", "planked.glb"}
     assert shown >= {"chair.png", "crossed.png", "planked.png"}
     assert scores >= {"beat.mid", "humanised.mid", "drumified.mid"}
-    assert scores >= {"tune.mid", "choir.mid", "trio.mid"}
+    assert scores >= {"tune.mid", "choir.mid", "strings.mid"}
     assert any(name.startswith("colour-") for name in shown)
     assert "The Starry Night" in page
     assert "triptych material bricks --seed 3 -o bricks" in page

@@ -15,6 +15,7 @@ from tests.shape.conftest import latent_of
 from triptych.engine import Engine, Job
 from triptych.errors import Cancelled, UserError
 from triptych.shape import files
+from triptych.shape.implicit import Implicit
 from triptych.shape.mesh import Mesh, components, corner_normals, directed, volumes
 from triptych.shape.model import ShapeModel
 from triptych.shape.record import written
@@ -64,12 +65,21 @@ MEASURES = st.lists(st.floats(-2, 2, width=16), min_size=9, max_size=9)
     roundness=st.sampled_from([0.0, 0.3, 1.0]),
     symmetry=st.sampled_from([0.0, 0.5, 1.0]),
     triangles=st.sampled_from([None, 500, 3000]),
+    bent=st.lists(
+        st.lists(st.floats(-9, 9, width=16), min_size=2, max_size=2), min_size=3, max_size=3
+    ),
 )
 @settings(max_examples=12)
 def test_every_shape_is_sound_and_has_its_size(
-    model: ShapeModel, measures: list[float], size: Any, triangles: int | None, **values: Any
+    model: ShapeModel,
+    measures: list[float],
+    size: Any,
+    triangles: int | None,
+    bent: list[list[float]],
+    **values: Any,
 ):
-    record = written(model.bundle.card, latent_of(*measures), "chair", np.array(size))
+    one = Implicit(latent_of(*measures), "chair", np.array(size), np.array(bent))
+    record = written(model.bundle.card, one)
     check(made(VARY, Mesh(*NONE, record=record), amount=0.0, triangles=triangles, **values), size)
 
 
@@ -134,7 +144,7 @@ def test_more_like_the_favourites_than_the_rejected(model: ShapeModel):
     assert np.array_equal(same.vertices, good.vertices)
 
     def far(one: Mesh, other: Mesh) -> float:
-        return float(((model.understood(one)[0] - model.understood(other)[0]) ** 2).sum())
+        return float(((model.understood(one).latent - model.understood(other).latent) ** 2).sum())
 
     for seed in range(3):
         near = made(LIKE, favourites=[good, good], rejected=[bad], spread=0.5, seed=seed)
@@ -154,7 +164,7 @@ def test_a_foreign_mesh_can_be_varied(tmp_path: Path):
 
 def test_symmetry_mirrors_the_right_half(model: ShapeModel):
     latent = latent_of(1, 1, 1, 0.2, 0, 0, 0, 0, 1)  # the back stands aside
-    record = written(model.bundle.card, latent, "chair", np.ones(3))
+    record = written(model.bundle.card, Implicit(latent, "chair", np.ones(3)))
     crooked, straight = (
         made(VARY, Mesh(*NONE, record=record), amount=0.0, symmetry=s) for s in (0.0, 1.0)
     )

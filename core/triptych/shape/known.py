@@ -1,4 +1,4 @@
-"""The shapes that a bundle knows: by them it tells what a picture shows, and near them it draws."""
+"""The shapes that a bundle knows: by them it tells what a picture shows."""
 
 from __future__ import annotations
 
@@ -34,15 +34,12 @@ class Known:
     size: Array
 
     @classmethod
-    def stored(cls, held: Mapping[str, Array], category: int | None = None) -> Known:
-        """The shapes that a bundle's arrays tell, or those of one category: unpacked sooner.
+    def stored(cls, held: Mapping[str, Array]) -> Known:
+        """The shapes that a bundle's arrays tell.
 
         Their coordinates (K x N: what is alike packs better) are int8 with a step for each row.
         """
         coordinates, size, kinds = held["coordinates"], held["size"], held["category"]
-        if category is not None:
-            rows = np.flatnonzero(kinds == category)
-            coordinates, size, kinds = coordinates[:, rows], size[rows], kinds[rows]
         unpacked = coordinates.astype(np.float32).T * held["step"]
         return cls(unpacked, kinds.astype(np.int64), size.astype(np.float32))
 
@@ -56,12 +53,6 @@ class Known:
         `size` (3)."""
         one = Known(coordinates, self.category[:1], size[None]).compared(slice(None))
         return int(((self.compared(slice(None)) - one) ** 2).sum(1).argmin())
-
-    def nearest_by_code(self, codes: Array, code: Array, size: Array) -> int:
-        """The place of the shape nearest to a code (1 x CODE) in the proportions of `size` (3), by
-        the shapes' own codes (N x CODE) and proportions."""
-        sides = np.log(_proportions(self.size) / _proportions(size[None]))
-        return int((((codes - code) ** 2).sum(1) + _SIDES_OF_CODES * (sides**2).sum(1)).argmin())
 
     def offered(self) -> dict[str, Array]:
         """What a graph makes keys of."""
@@ -115,6 +106,14 @@ class Known:
         sides = _SIDES * np.log(_proportions(self.size[rows]))
         made: Array = np.concatenate([self.coordinates[rows], sides], 1)
         return made
+
+
+def unlike(codes: Array, sizes: Array, code: Array, size: Array) -> Array:
+    """How far shapes (N) of these codes (N x CODE) and sizes (N x 3) are from a code (1 x CODE) in
+    the proportions of `size` (3)."""
+    sides = np.log(_proportions(sizes) / _proportions(size[None]))
+    made: Array = ((codes - code) ** 2).sum(1) + _SIDES_OF_CODES * (sides**2).sum(1)
+    return made
 
 
 def _proportions(size: Array) -> Array:

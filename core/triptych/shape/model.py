@@ -4,14 +4,15 @@ A *latent* is the signed distances, cut at the card's `reach`, at the nodes of a
 shape's own box (`nodes` along each side, x slowest, in a cube of which the longest side fills
 0.95), then the proportions of the box. A *code* is a few numbers that tell what kind of latent it
 is among those of its category: what lies between two codes of a category is a shape too, which does
-not hold of latents, where a leg that stands elsewhere vanishes. A *form* is a code with the detail
-that it does not tell.
+not hold of latents, where a leg that stands elsewhere vanishes. An *exemplar* is a latent that the
+bundle decodes well; what is new is one of them, warped.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,13 +21,13 @@ from numpy.typing import NDArray
 from triptych import bundle
 from triptych.engine import Engine, Job
 from triptych.errors import UserError, did_you_mean
-from triptych.shape import record
+from triptych.shape import exemplars, record, warp
 from triptych.shape.category import Category, categories_of, completed
 from triptych.shape.contact import drawn_back
 from triptych.shape.distances import signed_distances
 from triptych.shape.field import Field
-from triptych.shape.form import Form
-from triptych.shape.known import Known
+from triptych.shape.implicit import Implicit
+from triptych.shape.known import Known, unlike
 from triptych.shape.mesh import Mesh
 from triptych.shape.space import Space, sharpened
 from triptych.shape.subject import cut_out
@@ -36,9 +37,12 @@ Array = NDArray[Any]
 FILLED = 0.95  # of the cube's half side: what a shape's longest side reaches
 _FLAT = 0.01  # of the longest side: what a mesh has at least in each direction
 _SHEET = 0.03  # half of the thickness that a sheet gets
-_SIZES = 1  # apart from the seed's other draws
-_NEARER = 0.6  # of the distance of a new code from the nearest known one is kept,
-_NEAR = 2.0  # and no more than this
+_SIZES, _CHOICE = 1, 2  # apart from the seed's other draws
+_OPEN = 15.0  # how much less like the exemplar of a new shape may be, in squares of codes
+_STRETCHED = 0.06  # of a new shape's sides beside its exemplar's, as logarithms
+_GAIN = 1.5  # how much further than what fits best: least squares are timid
+_STAYS = 20.0  # how much less like a shape may be that is moved a step, in squares of codes
+_SAME = 0.02  # of the cube's half side: latents that differ by less are of one shape
 
 
 class ShapeModel:
@@ -50,10 +54,10 @@ class ShapeModel:
         extra = self.bundle.card.extra
         self.shape = tuple(int(n) for n in extra["latent"])
         self._noise = tuple(extra.get("noise", ()))  # none: only an autoencoder
+        self.nodes = int(extra["nodes"])
         self._truncation = float(extra["truncation"])
         self.categories = {one.name: one for one in categories_of(self.bundle)}
-        self._known_of: dict[str, Known | None] = {}  # by category, as their codes
-        self._known_codes: dict[str, Array] = {}
+        self._exemplars: dict[str, _Exemplars] = {}  # by category
 
     def category(self, name: str) -> Category:
         """The category of this name; UserError with the nearest one."""
@@ -65,59 +69,109 @@ class ShapeModel:
     def sized(
         self, category: str, asked: Sequence[float | None], seed: int, variety: float = 1.0
     ) -> Array:
-        """The size of a new shape of this category, in metres: the usual one or, by `variety`, that
-        of a known shape, with what is asked of its three measures."""
+        """The size of a new shape of this category, in metres: the usual one or, by `variety`,
+        nearly that of the exemplar which is most like what this seed draws, with what is asked of
+        its three measures."""
         size = np.array(self.category(category).size)
-        if (known := self._of(category)) is not None:
-            drawn = known.size[np.random.default_rng((seed, _SIZES)).integers(len(known.size))]
+        sizes = self._of(category).size
+        if len(sizes) and variety:
+            rng = np.random.default_rng((seed, _SIZES))
+            drawn = sizes[rng.integers(len(sizes))]
+            if all(side is None for side in asked):  # a round lamp in another's size would be flat
+                code = self.code_drawn(category, drawn, seed, variety)
+                like = self.near(code, category, drawn, seed, variety)
+                stretched = _STRETCHED * rng.standard_normal(3)
+                if self._turned(like.latent):
+                    stretched[2] = stretched[0]
+                drawn = like.size * np.exp(stretched)
             size = np.round(size * (drawn / size) ** min(variety, 1.0), 3)
         return completed(size, asked)
 
-    def drawn(self, category: str, size: Array, seed: int, variety: float = 1.0) -> Form:
-        """A new shape of this category in the proportions of `size`.
+    def drawn(self, category: str, size: Array, seed: int, variety: float = 1.0) -> Implicit:
+        """A new shape of this category and size (metres).
 
-        Its code is drawn, and moved towards that of the known shape that is most like it, of which
-        it takes the detail: what the network alone draws may lie between unlike shapes, where there
-        are none. (Examples looked up beside a generator: as in Blattmann et al. 2022,
-        "Retrieval-augmented diffusion models".)
+        What the network alone makes of a code that it draws may lie between unlike shapes, where
+        there are none. So the exemplar that is most like it is warped towards it (examples looked
+        up beside a generator, as in Blattmann et al. 2022, "Retrieval-augmented diffusion models";
+        deformed, as in Uy et al. 2020, "Deformation-aware 3D model embedding and retrieval").
+        Without exemplars it is what the network makes.
         """
+        code = self.code_drawn(category, size, seed, variety)
+        return self._warped(self.near(code, category, size, seed, variety), code, size)
+
+    def code_drawn(self, category: str, size: Array, seed: int, variety: float = 1.0) -> Array:
+        """The code (1 x CODE) that the generator draws."""
         rng = np.random.default_rng(seed)
         noise = rng.standard_normal(self._noise, np.float32) * np.float32(variety)
-        code = self._run("draw", {"noise": noise, **self._wish({category: 1.0}, size)})["code"]
-        return self.settled(Form(code), category, size)
+        return self._run("draw", {"noise": noise, **self._wish(category, size)})["code"]
 
-    def settled(self, form: Form, category: str, size: Array, share: float = 1.0) -> Form:
-        """The form nearer, by `share`, to the known shape of this category that is most like it,
-        with as much of that one's detail."""
-        like = self._like(form.code, category, size)
-        if like is None:
-            return form
-        apart = form.code - like.code
-        kept = min(_NEARER, _NEAR / max(float(np.linalg.norm(apart)), 1e-6))
-        moved = np.float32(share * (1 - kept)) * apart
-        return Form(form.code - moved, form.detail + np.float32(share) * like.detail)
+    def moved(self, one: Implicit, steps: Mapping[str, float]) -> Implicit:
+        """The shape, or one like it, `steps` (standard deviations) further in the directions named.
 
-    def _like(self, code: Array, category: str, size: Array) -> Form | None:
-        """The form of the known shape of this category that is most like this code, if there is
-        one."""
-        known = self._of(category)
-        if known is None:
-            return None
-        coordinates = known.coordinates
-        if self._space is not None:  # a shape may be known by fewer than there are
-            lacking = len(self._space.axes) - coordinates.shape[1]
-            coordinates = np.pad(coordinates, ((0, 0), (0, lacking)))
-        if category not in self._known_codes:
-            self._known_codes[category] = self._codes(coordinates, category, known.size)
-        codes = self._known_codes[category]
-        place = slice(at := known.nearest_by_code(codes, code, size), at + 1)
-        return self._form(coordinates[place], codes[place], category, known.size[place])
+        Raises UserError where a step is wanted that this bundle does not know.
+        """
+        wanted = {name: step for name, step in steps.items() if step}
+        if not wanted:
+            return one
+        known = self.bundle.card.extra.get("directions", [])
+        for name in wanted:
+            if name not in known:
+                raise UserError(f"{self.bundle.listed} does not know {name}: leave it at 0.")
+        own = self.bundle.arrays("directions.npz")[self.category(one.category).name]
+        change = sum(step * own[known.index(n)].astype(np.float32) for n, step in wanted.items())
+        code = (self.code(one) + change).astype(np.float32)
+        other = self.near(code, one.category, one.size)
+        far = [float(((self.code(each) - code) ** 2).sum()) for each in (one, other)]
+        far[0] += _STAYS * max(map(abs, wanted.values()))
+        return self._warped(one if far[0] < far[1] else other, code, one.size)
 
-    def built(self, form: Form, shares: Mapping[str, float], size: Array) -> Array:
-        """The latent of a form, of categories by their `shares`, in the proportions of `size`."""
-        wish = self._wish(shares, size)
-        coordinates = self._run("build", {"code": form.code, **wish})["coordinates"]
-        return self._placed(coordinates + form.detail, max(shares, key=shares.__getitem__), size)
+    def near(
+        self,
+        code: Array,
+        category: str,
+        size: Array,
+        seed: int = 0,
+        variety: float = 0.0,
+        but: Implicit | None = None,
+    ) -> Implicit:
+        """The exemplar that is most like a code of this category in this size (metres), but for
+        one; by `variety` (0..1) not always the very nearest, for some are nearest to many codes.
+        Without exemplars it is what the network makes of the code."""
+        own = self._of(category)
+        if not len(own.size):
+            return Implicit(self.built(code, category, size), category, size)
+        chance = np.random.default_rng((seed, _CHOICE)).gumbel(size=len(own.size))
+        far = unlike(own.codes, own.size, code, size) - _OPEN * variety * chance
+        if but is not None:
+            far[np.abs(own.latents - but.latent).max(1) < _SAME] = np.inf
+        place = int(far.argmin())
+        return Implicit(own.latents[place : place + 1], category, own.size[place])
+
+    def _warped(self, one: Implicit, code: Array, size: Array) -> Implicit:
+        """The shape, in this size, warped towards what it would be if it had this code."""
+        coordinates, sides = self._coordinates(one.latent), one.latent[0, -3:]
+        was, would_be = (self._built(each, one.category, sides) for each in (self.code(one), code))
+        start, goal = (
+            self._distances(each) for each in (coordinates, coordinates + would_be - was)
+        )
+        bent = _GAIN * warp.towards(start, goal, self.nodes)
+        if self._turned(one.latent):
+            bent[[0, 2]] = 0  # else what is round would become square
+        return Implicit(one.latent, one.category, size, warp.sound(one.warp + bent))
+
+    def _turned(self, latent: Array) -> bool:
+        """Whether it is as deep as it is wide, as what is turned on a lathe."""
+        grid, (width, _, depth) = latent[0, :-3].reshape(3 * (self.nodes,)), latent[0, -3:]
+        apart = np.abs(grid - grid.swapaxes(0, 2)).mean()
+        return bool(apart < _SAME / 2 and abs(width - depth) < _SAME)
+
+    def built(self, code: Array, category: str, size: Array) -> Array:
+        """The latent that the network makes of a code of this category in the proportions of
+        `size`."""
+        return self._placed(self._built(code, category, size), category, size)
+
+    def _built(self, code: Array, category: str, size: Array) -> Array:
+        return self._run("build", {"code": code, **self._wish(category, size)})["coordinates"]
 
     def _placed(self, coordinates: Array, category: str, size: Array) -> Array:
         """The latent at `coordinates`, of this category, in the proportions of `size`."""
@@ -130,22 +184,21 @@ class ShapeModel:
             share = extra["sharpened"]
             if isinstance(share, Mapping):  # earlier bundles have one for all
                 share = share[category]
-            far = sharpened(latent[:, :-3], int(extra["nodes"]), float(share))
+            far = sharpened(latent[:, :-3], self.nodes, float(share))
             latent[:, :-3] = far.clip(-reach, reach)
         if category in extra.get("grown", ()):
-            far = drawn_back(latent[:, :-3], latent[0, -3:], int(extra["nodes"]))
+            far = drawn_back(latent[:, :-3], latent[0, -3:], self.nodes)
             latent[:, :-3] = far.clip(-reach, reach)
         return latent
 
     def _distances(self, coordinates: Array) -> Array:
         """The distances (N x nodes**3) of latents at `coordinates` (N x K)."""
         made = coordinates if self._space is None else self._space.latents(coordinates)
-        return made[:, : int(self.bundle.card.extra["nodes"]) ** 3]
+        return made[:, : self.nodes**3]
 
-    def formed(self, latent: Array, category: str) -> Form:
-        """The form of a latent of this category."""
-        sides, coordinates = latent[:, -3:], self._coordinates(latent)
-        return self._form(coordinates, self._codes(coordinates, category, sides), category, sides)
+    def code(self, one: Implicit) -> Array:
+        """The code (1 x CODE) of a shape."""
+        return self._codes(self._coordinates(one.latent), one.category, one.latent[:, -3:])
 
     def _coordinates(self, latent: Array) -> Array:
         """The coordinates (1 x K) of a latent."""
@@ -155,32 +208,28 @@ class ShapeModel:
         """The codes of shapes of one category at `coordinates` (N x K), in these sizes (N x 3)."""
         if self._space is not None:
             coordinates = coordinates[:, : int(self.bundle.card.extra["seen"])]
-        wish = self._wish({category: 1.0}, sizes)
+        wish = self._wish(category, sizes)
         return self._run("code", {"coordinates": coordinates, **wish})["code"]
 
-    def _form(self, coordinates: Array, code: Array, category: str, size: Array) -> Form:
-        """The form of what is at `coordinates` (1 x K) and has this code."""
-        wish = self._wish({category: 1.0}, size)
-        return Form(code, coordinates - self._run("build", {"code": code, **wish})["coordinates"])
-
-    def _of(self, category: str) -> Known | None:
-        """The known shapes of this category, if there are any."""
-        if category not in self._known_of:
-            number = list(self.categories).index(category)
-            self._known_of[category] = self._unpacked(number)
-        known = self._known_of[category]
-        return known if known is not None and len(known.size) else None
+    def _of(self, category: str) -> _Exemplars:
+        """The exemplars of this category: none, if the bundle has none."""
+        if category not in self._exemplars:
+            stored = "exemplars.npz" in self.bundle.card.files
+            held = self.bundle.arrays("exemplars.npz") if stored else {}
+            latents, size = exemplars.unpacked(held, category, self.nodes)
+            codes = np.zeros((0, 1), np.float32)
+            if len(size):
+                codes = self._codes(self._coordinates(latents), category, size)
+            self._exemplars[category] = _Exemplars(latents, codes, size)
+        return self._exemplars[category]
 
     @functools.cached_property
     def _known(self) -> Known | None:
         """The shapes that the bundle knows, if it was told any."""
-        return self._unpacked()
-
-    def _unpacked(self, category: int | None = None) -> Known | None:
         if "known.npz" not in self.bundle.card.files:
             return None
         held = self.bundle.arrays("known.npz", "coordinates", "step", "category", "size")
-        return Known.stored(held, category)
+        return Known.stored(held)
 
     @functools.cached_property
     def _space(self) -> Space | None:
@@ -190,11 +239,10 @@ class ShapeModel:
             Space.stored(self.bundle.arrays("space.npz", "mean", "axes", "step")) if known else None
         )
 
-    def _wish(self, shares: Mapping[str, float], size: Array) -> dict[str, Array]:
+    def _wish(self, category: str, size: Array) -> dict[str, Array]:
         sides = _proportions(size)
         kinds = np.zeros((len(sides), len(self.categories)), np.float32)
-        for name, share in shares.items():
-            kinds[:, list(self.categories).index(self.category(name).name)] += share
+        kinds[:, list(self.categories).index(category)] = 1
         return {"kinds": kinds, "proportions": sides}
 
     def encoded(self, mesh: Mesh) -> Array:
@@ -206,7 +254,7 @@ class ShapeModel:
         low, high = mesh.vertices.min(0), mesh.vertices.max(0)
         points = (mesh.vertices - (low + high) / 2) * (2 * FILLED / mesh.size.max())
         proportions = np.maximum(mesh.size / mesh.size.max(), _FLAT)
-        x, y, z = (np.linspace(-side, side, int(extra["nodes"])) for side in proportions)
+        x, y, z = (np.linspace(-side, side, self.nodes) for side in proportions)
         reach = float(extra["reach"])
         far = signed_distances(points, mesh.faces, (x, y, z))
         if far.min() > 0 and mesh.faults():
@@ -224,22 +272,6 @@ class ShapeModel:
             grid, latent[0, -3:], graph, self._engine, self._job, self._truncation, symmetry
         )
 
-    def moved(self, form: Form, category: str, steps: Mapping[str, float]) -> Form:
-        """The form, `steps` (standard deviations) further in the directions named.
-
-        Raises UserError where a step is wanted that this bundle does not know.
-        """
-        wanted = {name: step for name, step in steps.items() if step}
-        if not wanted:
-            return form
-        known = self.bundle.card.extra.get("directions", [])
-        for name in wanted:
-            if name not in known:
-                raise UserError(f"{self.bundle.listed} does not know {name}: leave it at 0.")
-        own = self.bundle.arrays("directions.npz")[self.category(category).name].astype(np.float32)
-        code = form.code + sum(np.float32(step) * own[known.index(n)] for n, step in wanted.items())
-        return Form(code, form.detail)
-
     def nearest(self, latent: Array, size: Array) -> str:
         """The category of what is most like `latent` in these proportions: of the known shapes, or
         of the typical ones where none are known."""
@@ -250,8 +282,7 @@ class ShapeModel:
             return names[int(known.category[known.nearest(coordinates, size)])]
 
         def far(name: str) -> float:
-            typical = self.built(self.drawn(name, size, 0, 0.0), {name: 1.0}, size)
-            return float(((typical - latent) ** 2).sum())
+            return float(((self.drawn(name, size, 0, 0.0).latent - latent) ** 2).sum())
 
         return min(names, key=far)
 
@@ -261,11 +292,11 @@ class ShapeModel:
         alpha: Array | None,
         category: str | None,
         asked: Sequence[float | None] = (None, None, None),
-    ) -> tuple[Array, str, Array]:
-        """Latent, category and size (metres) of the one thing in a picture.
+    ) -> Implicit:
+        """The one thing in a picture.
 
-        They are those of a known shape, but for the measures that are `asked`. The category is
-        seen unless it is given. UserError where no one thing is to be seen.
+        It is a known shape, but for the measures that are `asked`. The category is seen unless it
+        is given. UserError where no one thing is to be seen.
         """
         if "picture" not in self.bundle.card.graphs:
             raise UserError(f"{self.bundle.listed} cannot look at pictures: use another model.")
@@ -284,13 +315,13 @@ class ShapeModel:
                 number = known.likeliest(scores, len(names))
         size = completed(known.size[place].astype(np.float64), asked)
         category = names[number]
-        return self._placed(known.coordinates[place][None], category, size), category, size
+        return Implicit(
+            self._placed(known.coordinates[place][None], category, size), category, size
+        )
 
-    def understood(self, mesh: Mesh) -> tuple[Array, str, Array]:
-        """Latent, category and size (metres) of a mesh.
-
-        They stand in its record, if this model made it; else its surface is encoded.
-        """
+    def understood(self, mesh: Mesh) -> Implicit:
+        """What a mesh is the surface of: that stands in its record, if this model made it; else its
+        surface is encoded."""
         if mesh.record is not None and record.is_of(mesh.record, self.bundle.card):
             return record.read(mesh.record, self.shape, self.categories)
         if not len(mesh.faces):
@@ -301,10 +332,19 @@ class ShapeModel:
         latent = self.encoded(mesh)
         size = mesh.size.astype(np.float64)
         size = np.maximum(size, _FLAT * size.max())  # a flat one gets some depth
-        return latent, self.nearest(latent, size), size
+        return Implicit(latent, self.nearest(latent, size), size)
 
     def _run(self, graph: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
         return self._engine.run(self.bundle.graph(graph), inputs, self._job)
+
+
+@dataclass(frozen=True)
+class _Exemplars:
+    """Those of a category: latents (N x LATENT), codes (N x CODE) and sizes (N x 3, metres)."""
+
+    latents: Array
+    codes: Array
+    size: Array
 
 
 def _proportions(sizes: Array) -> Array:

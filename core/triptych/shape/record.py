@@ -1,4 +1,4 @@
-"""The record that a shape carries, so that it can be varied: its latent, category and size."""
+"""The record that a shape carries, so that it can be varied: what it is the surface of."""
 
 from __future__ import annotations
 
@@ -12,17 +12,21 @@ from numpy.typing import NDArray
 
 from triptych.bundle import Card
 from triptych.errors import UserError
+from triptych.shape import warp
+from triptych.shape.implicit import Implicit
 
 Array = NDArray[Any]
 
 
-def written(card: Card, latent: Array, category: str, size: Array) -> dict[str, Any]:
-    """What is kept, as JSON, of a shape that the bundle of this card made: its latent (1 x LATENT),
-    as float16, and its size (metres)."""
+def written(card: Card, one: Implicit) -> dict[str, Any]:
+    """What is kept, as JSON, of a shape that the bundle of this card made: its latent, as float16,
+    category, size (metres) and warp."""
+    data = zlib.compress(one.latent.astype("<f2").tobytes(), 9)
     return {
-        "latent": base64.b64encode(zlib.compress(latent.astype("<f2").tobytes(), 9)).decode(),
-        "category": category,
-        "size": [round(float(side), 6) for side in size],
+        "latent": base64.b64encode(data).decode(),
+        "category": one.category,
+        "size": [round(float(side), 6) for side in one.size],
+        "warp": [[round(float(part), 6) for part in axis] for axis in one.warp],
         "bundle": {"name": card.name, "version": card.version},
     }
 
@@ -34,20 +38,22 @@ def is_of(record: Mapping[str, Any], card: Card) -> bool:
 
 def read(
     record: Mapping[str, Any], shape: tuple[int, ...], categories: Collection[str]
-) -> tuple[Array, str, Array]:
-    """The latent (1 x `shape`), one of these categories, and the size; UserError where they are
-    not possible."""
+) -> Implicit:
+    """The shape of a latent (1 x `shape`) and of one of these categories; UserError where what is
+    told is not possible."""
     try:
         data = zlib.decompressobj().decompress(
             base64.b64decode(record["latent"], validate=True), 2 * int(np.prod(shape))
         )
         latent = np.frombuffer(data, "<f2").astype(np.float32).reshape(1, *shape)
         category, size = str(record["category"]), np.array(record["size"], np.float64)
-        sound = size.shape == (3,) and (size > 0).all() and (size < 1e6).all()
-        if not sound or not np.isfinite(latent).all() or category not in categories:
+        bent = np.array(record.get("warp", warp.none()), np.float32)  # shapes had none once
+        sized = size.shape == (3,) and (size > 0).all() and (size < 1e6).all()
+        finite = np.isfinite(latent).all() and np.isfinite(bent).all()
+        if not sized or not finite or bent.shape != warp.none().shape or category not in categories:
             raise ValueError("a value is not possible")
     except (KeyError, TypeError, ValueError, zlib.error) as error:
         raise UserError(
             "the record of how the shape was made is damaged: make the shape anew."
         ) from error
-    return latent, category, size
+    return Implicit(latent, category, size, warp.sound(bent))

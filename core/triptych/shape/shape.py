@@ -3,6 +3,7 @@ metres."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,15 @@ from triptych.errors import UserError
 from triptych.models import model_parameter
 from triptych.shape import mesh as meshes
 from triptych.shape.category import DIRECTIONS, categories, completed
+from triptych.shape.crossing import crossed
 from triptych.shape.decimate import decimated
-from triptych.shape.form import Form, mixed
+from triptych.shape.implicit import Implicit
 from triptych.shape.mesh import Mesh
 from triptych.shape.model import ShapeModel
 from triptych.shape.record import written
 from triptych.shape.surface import extract
 from triptych.shape.uv import box_projection
+from triptych.shape.warp import sound, warped
 from triptych.task import Parameter, Result, Task
 
 Array = NDArray[Any]
@@ -29,7 +32,7 @@ Array = NDArray[Any]
 _RADIUS = 0.06  # of the cube's half side: what the full roundness rounds
 _MOST_STEPS = 60  # of smoothing
 _THICKER = (0.0, 0.02, 0.04, 0.08)  # added in turn where a shape is too thin to be seen
-_CANDIDATES = 48  # from which one that is like the favourites is chosen
+_CANDIDATES = 24  # from which one that is like the favourites is chosen
 
 
 def shape(given: None, job: Job, engine: Engine, **values: Any) -> Result:
@@ -38,10 +41,8 @@ def shape(given: None, job: Job, engine: Engine, **values: Any) -> Result:
     category = model.category(values["category"]).name
     seed, variety = values["seed"], values["variety"]
     size = model.sized(category, _asked(values), seed, variety)
-    form = model.drawn(category, size, seed, variety)
-    form = model.moved(form, category, _steps(values))
-    latent = model.built(form, {category: 1.0}, size)
-    return _solid(model, latent, category, size, job, values)
+    one = model.moved(model.drawn(category, size, seed, variety), _steps(values))
+    return _solid(model, one, job, values)
 
 
 def from_picture(
@@ -57,25 +58,20 @@ def from_picture(
     """The shape in a picture; see FROM_PICTURE."""
     model = ShapeModel(values["model"], engine, job)
     pixels, alpha = _opened(image)
-    latent, name, size = model.looked_at(pixels, alpha, category, _asked(values))
+    seen = model.looked_at(pixels, alpha, category, _asked(values))
     if variety > 0:
-        form = _between(model, model.formed(latent, name), variety, name, size, seed)
-        latent = model.built(form, {name: 1.0}, size)
-    return _solid(model, latent, name, size, job, values)
+        seen = _varied(model, seen, variety, seed)
+    return _solid(model, seen, job, values)
 
 
 def vary(given: Mesh, job: Job, engine: Engine, amount: float, seed: int, **values: Any) -> Result:
     """Another shape like the given one; see VARY."""
     model = ShapeModel(values["model"], engine, job)
-    latent, category, size = model.understood(given)
-    size = completed(size, _asked(values))
-    steps = _steps(values)
-    if amount > 0 or any(steps.values()):
-        form = model.formed(latent, category)
-        if amount > 0:
-            form = _between(model, form, amount, category, size, seed)
-        latent = model.built(model.moved(form, category, steps), {category: 1.0}, size)
-    return _solid(model, latent, category, size, job, values)
+    one = model.understood(given)
+    one = dataclasses.replace(one, size=completed(one.size, _asked(values)))
+    if amount > 0:
+        one = _varied(model, one, amount, seed)
+    return _solid(model, model.moved(one, _steps(values)), job, values)
 
 
 def cross(
@@ -83,21 +79,10 @@ def cross(
 ) -> Result:
     """A shape between two; see CROSS."""
     model = ShapeModel(values["model"], engine, job)
-    one, category, size = model.understood(given)
-    two, second, far = model.understood(_loaded(other))
-    size = np.exp((1 - share) * np.log(size) + share * np.log(far))
-    size = completed(size, _asked(values))
-    main, latent = (category, one) if share < 0.5 else (second, two)
-    if 0 < share < 1:
-        form = model.formed(one, category).towards(model.formed(two, second), share)
-        form = model.settled(form, main, size, _middle(share))
-        # Half-way between two categories there are no shapes: it is a little more of one.
-        more = _middle(share) / 2
-        shares = {category: 0.0, second: 0.0, main: more}
-        shares[category] += (1 - more) * (1 - share)
-        shares[second] += (1 - more) * share
-        latent = model.built(form, shares, size)
-    return _solid(model, latent, main, size, job, values)
+    one, two = model.understood(given), model.understood(_loaded(other))
+    made = crossed(one, two, share, model.nodes)
+    made = dataclasses.replace(made, size=completed(made.size, _asked(values)))
+    return _solid(model, made, job, values)
 
 
 def like(
@@ -112,57 +97,46 @@ def like(
 ) -> Result:
     """A shape near the favourites and away from the rejected; see LIKE.
 
-    Candidates are mixtures of the favourites, moved towards new shapes by `spread`. The one is
-    taken whose distance to the nearest rejected shape, over that to the nearest favourite, is
-    largest; without rejected shapes it is the first.
+    Candidates are the favourites crossed, and varied by `spread`. The one is taken whose distance
+    to the nearest rejected shape, over that to the nearest favourite, is largest; without rejected
+    shapes it is the first.
     """
     model = ShapeModel(values["model"], engine, job)
     liked = [model.understood(_loaded(one)) for one in favourites]
-    forms = [model.formed(latent, category) for latent, category, _ in liked]
     unloved = [model.understood(_loaded(one)) for one in rejected or ()]
-    disliked = [model.formed(latent, category) for latent, category, _ in unloved]
+    good, bad = ([model.code(one) for one in some] for some in (liked, unloved))
     rng = np.random.default_rng(seed)
-    best: tuple[float, Form, Array, Array] | None = None
-    for number in range(_CANDIDATES if disliked else 1):
+    best: tuple[float, Implicit] | None = None
+    for number in range(_CANDIDATES if unloved else 1):
         job.progress(0.2 * number / _CANDIDATES)
-        weights = rng.dirichlet(np.full(len(liked), 0.7))
-        category = liked[int(weights.argmax())][1]
-        sizes = np.log([size for _, _, size in liked])
-        size = completed(np.exp(weights @ sizes), _asked(values))
-        form = mixed(forms, weights)
-        form = _between(model, form, spread, category, size, int(rng.integers(1 << 31)))
-        near = min(_apart(form, one) for one in forms)
-        away = min((_apart(form, one) for one in disliked), default=1.0)
+        order = rng.permutation(len(liked))
+        made = liked[order[0]]
+        if len(liked) > 1:
+            made = crossed(made, liked[order[1]], float(rng.uniform(0.25, 0.75)), model.nodes)
+        made = dataclasses.replace(made, size=completed(made.size, _asked(values)))
+        if spread > 0:
+            made = _varied(model, made, spread, int(rng.integers(1 << 31)))
+        code = model.code(made)
+        near = min(_apart(code, one) for one in good)
+        away = min((_apart(code, one) for one in bad), default=1.0)
         if best is None or away / (near + 1e-6) > best[0]:
-            best = (away / (near + 1e-6), form, weights, size)
+            best = (away / (near + 1e-6), made)
     assert best is not None
-    _, form, weights, size = best
-    category = liked[int(weights.argmax())][1]
-    if spread == 0 and len(liked) == 1:
-        latent = liked[0][0]
-    else:
-        shares: dict[str, float] = {}
-        for (_, name, _), weight in zip(liked, weights, strict=True):
-            shares[name] = shares.get(name, 0.0) + float(weight)
-        latent = model.built(form, shares, size)
-    return _solid(model, latent, category, size, job.part(0.2, 1.0), values)
+    return _solid(model, best[1], job.part(0.2, 1.0), values)
 
 
-def _between(
-    model: ShapeModel, form: Form, share: float, category: str, size: Array, seed: int
-) -> Form:
-    """The form, by `share` (0..1) towards a new one of its category."""
-    made = form.towards(model.drawn(category, size, seed), share)
-    return model.settled(made, category, size, _middle(share))
+def _varied(model: ShapeModel, one: Implicit, amount: float, seed: int) -> Implicit:
+    """The shape, of which about an `amount` (0..1) is of another one of its category."""
+    drawn = model.code_drawn(one.category, one.size, seed)
+    code = (1 - amount) * model.code(one) + amount * drawn
+    other = model.near(code.astype(np.float32), one.category, one.size, seed, amount, but=one)
+    pair, share = ((one, other), amount) if seed % 2 else ((other, one), 1 - amount)
+    made = crossed(*pair, share, model.nodes)
+    return dataclasses.replace(made, size=one.size)
 
 
-def _middle(share: float) -> float:
-    """How far in the middle a share is: where the detail of neither end is right."""
-    return 1 - abs(1 - 2 * share)
-
-
-def _apart(one: Form, other: Form) -> float:
-    return float(np.sqrt(((one.code - other.code) ** 2).mean()))
+def _apart(one: Array, other: Array) -> float:
+    return float(np.sqrt(((one - other) ** 2).mean()))
 
 
 def _asked(values: dict[str, Any]) -> tuple[float | None, float | None, float | None]:
@@ -191,11 +165,10 @@ def _opened(value: Path | Array) -> tuple[Array, Array | None]:
     return opened.pixels, opened.alpha
 
 
-def _solid(
-    model: ShapeModel, latent: Array, category: str, size: Array, job: Job, values: dict[str, Any]
-) -> Result:
-    """The mesh of a latent, of exactly this size (metres)."""
+def _solid(model: ShapeModel, one: Implicit, job: Job, values: dict[str, Any]) -> Result:
+    """The mesh of a shape, of exactly its size."""
     detail, most = values["detail"], values["triangles"]
+    latent, bent = one.latent, sound(one.warp)
     for thicker in _THICKER:
         latent = np.concatenate([latent[:, :-3] - np.float32(thicker), latent[:, -3:]], 1)
         # What can be made again from the record is what is made now.
@@ -208,14 +181,15 @@ def _solid(
     else:
         raise UserError("nothing came of it: try another seed, or more detail.")
     steps = round((values["roundness"] * _RADIUS * detail / 2) ** 2)
+    vertices = warped(vertices, bent)
     vertices = meshes.rounded(vertices, faces, min(steps, _MOST_STEPS))
     fewer = most is not None and len(faces) > most
     if fewer:
         vertices, faces = decimated(vertices, faces, most, job.part(0.8, 0.97))
     if steps or fewer:
         vertices, faces = meshes.solid(vertices, faces)  # a small part may have shrunk
-    vertices = meshes.fitted(vertices, size)
-    record = written(model.bundle.card, latent, category, size)
+    vertices = meshes.fitted(vertices, one.size)
+    record = written(model.bundle.card, dataclasses.replace(one, latent=latent, warp=bent))
     job.progress(1.0, "done")
     return Result(
         Mesh(vertices, faces, box_projection(vertices, faces), record), [model.bundle.used]

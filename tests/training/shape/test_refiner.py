@@ -10,13 +10,14 @@ import torch
 
 from triptych.bundle import find_bundles, open_bundle
 from triptych.engine import Engine, Job
+from triptych.shape import exemplars
+from triptych.shape.implicit import Implicit
 from triptych.shape.model import ShapeModel
 from triptych.shape.space import sharpened
 from triptych.training import commands, export, loop
 from triptych.training.loop import Run
 from triptych.training.shape import grids, shape_export
 from triptych.training.shape.code_net import Build, Code
-from triptych.training.shape.latents import with_proportions
 from triptych.training.shape.refine_net import RefineNet
 from triptych.training.shape.refiner import RefinerRecipe, graphs
 from triptych.training.shape.shape_net import LATENT, NODES, REACH
@@ -48,6 +49,8 @@ def test_a_run_gives_the_base_what_refines_its_latents(
         "ema": 0.9,
         "coded": 1.0,
         "precision": "32-true",
+        "tried": 3,
+        "exemplars": 2,
     }
     made = commands._recipe("shape-refiner", given)
     assert isinstance(made, RefinerRecipe)
@@ -71,18 +74,24 @@ def test_a_run_gives_the_base_what_refines_its_latents(
     left, were = ((x - latents)[:, :-3][near].abs().mean() for x in (refined, lost))
     assert left < 0.9 * were
 
-    # What a host builds of a shape's form is the shape again, refined.
+    # It gets shapes as exemplars, of its families alone.
+    whole, _ = exemplars.unpacked(opened.arrays("exemplars.npz"), "chair", NODES)
+    assert whole.shape == (1, *LATENT)
+    np.testing.assert_allclose(whole[0, -3:], sides[0], atol=1e-3)
+    inside = latents[0, :-3] < -0.02
+    assert (whole[0, :-3][inside] < 0).all()
+    assert not len(exemplars.unpacked(opened.arrays("exemplars.npz"), "rock", NODES)[0])
+
+    # What a host builds of a code is refined; what is nearest to a shape is its exemplar.
     monkeypatch.setenv("TRIPTYCH_USER_DATA", str(tmp_path / "user"))
     listed = next(b.listed for b in find_bundles("shape") if b.path == opened.path)
     model = ShapeModel(listed, Engine(["cpu"]), Job())
-    size = latents[:1, -3:]
-    form = model.formed(latents[:1].numpy(), "chair")
-    with torch.no_grad():
-        placed = made.coder.space.coordinates(latents[:1])
-        lost = with_proportions(made.coder.space(placed), size)
-        far = modules["net"](lost)[:, :-3].numpy()
+    chair = Implicit(latents[:1].numpy(), "chair", latents[0, -3:].numpy())
+    code = model.code(chair)
     share = opened.card.extra["sharpened"]["chair"]
     assert 0 <= share <= made.settings.sharpened
-    wanted = sharpened(far, NODES, share).clip(-REACH, REACH)
-    built = model.built(form, {"chair": 1.0}, size[0].numpy())
+    wanted = sharpened(refined[:1, :-3].numpy(), NODES, share).clip(-REACH, REACH)
+    built = model.built(code, "chair", chair.size)
     np.testing.assert_allclose(built[:, :-3], wanted, atol=5e-3)
+    same = model.near(code, "chair", chair.size)
+    np.testing.assert_allclose(same.latent[:, -3:], chair.latent[:, -3:], atol=1e-3)

@@ -16,7 +16,7 @@ from triptych import bundle
 from triptych.engine import Engine, Job
 from triptych.shape.category import DIRECTIONS
 from triptych.shape.distances import signed_distances
-from triptych.shape.form import Form
+from triptych.shape.implicit import Implicit
 from triptych.shape.mesh import Mesh
 from triptych.shape.model import ShapeModel
 from triptych.shape.surface import extract
@@ -245,10 +245,13 @@ def test_codes_and_their_generator_go_into_the_bundle(tmp_path: Path) -> None:
         patch.setenv("TRIPTYCH_USER_DATA", str(tmp_path / "user"))
         listed = next(b.listed for b in bundle.find_bundles("shape") if b.path == whole.path)
         model = ShapeModel(listed, Engine(["cpu"]), Job())
-        form = model.formed(latent, "chair")
-        built = model.built(Form(form.code), {"chair": 1.0}, latent[0, -3:])
-        assert model.drawn("chair", latent[0, -3:], seed=1).code.shape == (1, CODE)
-    np.testing.assert_allclose(form.code, told.numpy(), atol=2e-3)
+        code = model.code(Implicit(latent, "chair", latent[0, -3:]))
+        built = model.built(code, "chair", latent[0, -3:])
+        assert model.code_drawn("chair", latent[0, -3:], seed=1).shape == (1, CODE)
+        drawn = model.drawn("chair", latent[0, -3:], seed=1)  # no exemplars: as the network does it
+        assert drawn.latent.shape == latent.shape
+        assert not drawn.warp.any()
+    np.testing.assert_allclose(code, told.numpy(), atol=2e-3)
     np.testing.assert_allclose(built[:, :-3], wanted[:, :-3], atol=2e-3)
     assert np.array_equal(built[:, -3:], latent[:, -3:])
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -216,15 +215,15 @@ class PictureRecipe(Recipe):
         lengths = np.linalg.norm(self.space.axes.numpy()[: known.coordinates.shape[1]], axis=1)
         widest = np.abs(known.coordinates).max(0)
         step = np.maximum(widest / 127, _ROUNDED / lengths).astype(np.float32)
-        stream = io.BytesIO()
-        np.savez_compressed(
-            stream,
-            coordinates=np.ascontiguousarray(np.rint(known.coordinates / step).astype(np.int8).T),
-            step=step,
-            category=known.category.astype(np.uint8),
-            size=known.size.astype(np.float16),
+        rows = np.rint(known.coordinates / step).astype(np.int8)
+        return export.packed(
+            {
+                "coordinates": np.ascontiguousarray(rows.T),
+                "step": step,
+                "category": known.category.astype(np.uint8),
+                "size": known.size.astype(np.float16),
+            }
         )
-        return stream.getvalue()
 
     @torch.no_grad()
     def _measured(

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import io
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from triptych import bundle
 from triptych.shape import space as components
-from triptych.training.export import as_int8
+from triptych.training.export import as_int8, packed
 from triptych.training.shape.shape_net import LATENT, REACH
 
 _FITTED = 7000  # latents that the principal components are made from, about
@@ -69,10 +66,7 @@ class Space(nn.Module):
         self.mean.copy_(self.mean.half())
         self.axes.copy_(axes * step)
         held = {"mean": self.mean.half(), "axes": axes, "step": step[:, 0]}
-        stream = io.BytesIO()
-        arrays: dict[str, Any] = {name: value.cpu().numpy() for name, value in held.items()}
-        np.savez_compressed(stream, **arrays)
-        return stream.getvalue()
+        return packed({name: value.cpu().numpy() for name, value in held.items()})
 
     @classmethod
     @torch.no_grad()

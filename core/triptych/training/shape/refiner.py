@@ -19,7 +19,7 @@ from triptych.training import data, export
 from triptych.training.export import weights
 from triptych.training.loop import LoopSettings, Recipe, Run
 from triptych.training.muon import MuonAdam
-from triptych.training.shape import grids, real, render, samples, shape_export
+from triptych.training.shape import exemplars, grids, real, render, samples, shape_export
 from triptych.training.shape.code_net import CODE
 from triptych.training.shape.latents import with_proportions
 from triptych.training.shape.procedural import FAMILIES
@@ -52,6 +52,8 @@ class RefinerSettings:
     even: float = 1.0  # weight of the differences between nodes
     sharpened: float = 0.2  # how much what is refined is sharpened, at most
     thin: float = 0.94  # share of thin parts: where less than that keeps it, less is enough
+    tried: int = 150  # procedural shapes of a family that are looked at to find exemplars
+    exemplars: int = 60  # of a family
     held_out: int = 170  # procedural shapes that are never trained on
     width: int = 24
     rate: float = 4e-3
@@ -65,7 +67,8 @@ class RefinerRecipe(Recipe):
     differences between neighbouring nodes, so that what is flat comes out flat. Examples are
     training shapes from their coordinates, rounded as they are stored, and from their codes.
 
-    Of the coordinates the bundle keeps the first `count` from then on.
+    Of the coordinates the bundle keeps the first `count` from then on, and it gets exemplars
+    (`triptych.training.shape.exemplars`); to find them takes two cores half an hour.
     """
 
     name = "shape-refiner"
@@ -222,6 +225,16 @@ class RefinerRecipe(Recipe):
         return told
 
     @torch.no_grad()
+    def _exemplars(self) -> bytes:
+        """The shapes near which the bundle draws, whole: refined coordinates are not as exact."""
+        s = self.settings
+        kinds = shape_export.kinds(self.category[: s.shapes])
+        placed = torch.from_numpy(self.placed[: s.shapes, : self.coder.seen])
+        sides = torch.from_numpy(self.latents[: s.shapes, -3:].astype(np.float32))
+        codes = self.coder(placed, kinds, sides, "code")[:, :CODE].numpy()
+        return exemplars.file(self.shape_net, codes, s.shapes, s.tried, s.exemplars)
+
+    @torch.no_grad()
     def _given(self, shapes: samples.Shapes, latents: np.ndarray, row: int, way: str) -> Tensor:
         """What a held-out shape's coordinates, or its code, tell of its latent (1 x LATENT)."""
         latent = torch.from_numpy(latents[row].astype(np.float32))[None]
@@ -270,7 +283,8 @@ class RefinerRecipe(Recipe):
                 "sharpened": self._sharpening(net),
             },
         )
-        made, files = graphs(net), {}
+        files = {"exemplars.npz": self._exemplars()}
+        made = graphs(net)
         if self.cut:  # else they stay as they are: rounded twice they would drift
             made["build"] = shape_export.code_graphs(self.coder)["build"]
             files["space.npz"] = self.coder.space.told()

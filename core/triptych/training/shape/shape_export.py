@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 
 from triptych import bundle
 from triptych.shape.category import DIRECTIONS
-from triptych.training.export import GraphExport, weights
+from triptych.training.export import GraphExport, packed, weights
 from triptych.training.shape import directions as named
 from triptych.training.shape.code_net import CODE, DRAWN, NOISE, Build, Code, Coder, Draw
 from triptych.training.shape.latents import Space
@@ -87,7 +86,7 @@ def distance(net: ShapeNet, latent: Tensor) -> Distance:
     def told(points: np.ndarray) -> np.ndarray:
         made: np.ndarray = field(grid, torch.from_numpy(points).to(device)).cpu().numpy()
         far = np.linalg.norm(np.maximum(np.abs(points) - 1, 0), axis=1)
-        return np.maximum(made, far).astype(np.float32)
+        return np.where(far > 0, np.maximum(made, far), made).astype(np.float32)
 
     return told
 
@@ -140,9 +139,7 @@ def directions(codes: np.ndarray, shapes: Shapes, rows: np.ndarray) -> bytes:
             told = np.stack([named.measured(shapes, int(index)) for index in rows[own]])
             steps = named.found(codes[own], told, proportions(shapes.size[rows[own]]))
         held[name] = steps[:, None].astype(np.float16)
-    stream = io.BytesIO()
-    np.savez_compressed(stream, **held)
-    return stream.getvalue()
+    return packed(held)
 
 
 def _usual(sizes: np.ndarray) -> np.ndarray:

@@ -1,0 +1,156 @@
+"""Which training shapes a bundle gets as exemplars: those that its decoder shows as they are."""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from triptych.engine import Job
+from triptych.shape import exemplars, mesh
+from triptych.shape.known import unlike
+from triptych.shape.mesh import Mesh
+from triptych.shape.space import sharpened
+from triptych.shape.surface import extract
+from triptych.training.export import packed
+from triptych.training.shape import grids, samples, shape_export
+from triptych.training.shape.procedural import FAMILIES
+from triptych.training.shape.samples import ANYWHERE, NEAR, TRUNCATION
+from triptych.training.shape.shape_net import NODES, ShapeNet
+
+_CELLS = 128  # along the cube, of the meshes that are compared
+_SHARES = (0.0, 0.1, 0.2)  # of sharpening that are tried,
+_THICKER = (0.0, 0.012, 0.024)  # and, where a shape is torn, what is taken off its distances
+_KEPT = 0.8  # of its thin parts, by volume: what is fit keeps as much
+_FEWEST = 40  # of a family, fit or not
+_AT_ONCE = 8  # shapes that a process is given
+
+
+@dataclass(frozen=True)
+class Shown:
+    """How a shape comes out: by how much its latent is sharpened and thicker, the share (0..1) of
+    its thin parts that is kept, and how many parts, holes and handles are too many or lacking."""
+
+    sharpened: float
+    thicker: float
+    kept: float
+    torn: float = np.inf
+
+    @property
+    def fit(self) -> bool:
+        """Whether it is whole."""
+        return self.kept >= _KEPT and self.torn == 0
+
+
+def file(net: ShapeNet, codes: np.ndarray, shapes: int, tried: int, count: int) -> bytes:
+    """`exemplars.npz`: of each family at most `count` of the first `shapes` procedural shapes.
+
+    `tried` of each family are looked at, at random. So that those that are chosen are spread as the
+    family is, each is the fit one that is nearest, by `codes` (shapes x CODE) and proportions, to a
+    shape drawn at random.
+    """
+    training, latents = samples.training(shapes, False), grids.training(shapes, False)
+    held: dict[str, np.ndarray] = {}
+    with multiprocessing.Pool(initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        for number, family in enumerate(FAMILIES):
+            rng = np.random.default_rng((17, number))
+            own = np.flatnonzero(training.category == number)
+            if not len(own):
+                continue
+            rows = rng.permutation(own)[:tried]
+            looked_at = ((int(row), latents[row]) for row in rows)
+            shown = list(pool.imap(functools.partial(_shown, net, shapes), looked_at, _AT_ONCE))
+            fit = fit_ones(shown)
+            many = count // 3 if family in shape_export.GROWN else count  # they take more space
+            goals = rng.choice(own, min(many, len(fit)), replace=False)
+            near = spread(
+                codes[rows[fit]], training.size[rows[fit]], codes[goals], training.size[goals]
+            )
+            chosen = np.sort(fit[near])
+            levels = [_levels(latents[rows[place]], shown[place]) for place in chosen]
+            grids_ = np.reshape(levels, (-1, NODES, NODES, NODES))
+            held |= exemplars.packed(family, grids_, training.size[rows[chosen]])
+    return packed(held)
+
+
+def fit_ones(shown: Sequence[Shown]) -> np.ndarray:
+    """The places of the fit ones; if there are too few, of the least torn too."""
+    order = np.argsort([one.torn for one in shown], kind="stable")
+    return order[: max(sum(one.fit for one in shown), _FEWEST)]
+
+
+def spread(
+    codes: np.ndarray, sizes: np.ndarray, goal_codes: np.ndarray, goal_sizes: np.ndarray
+) -> np.ndarray:
+    """The places of the nearest to each goal, none twice."""
+    left = np.arange(len(codes))
+    found = []
+    for code, size in zip(goal_codes, goal_sizes, strict=True):
+        at = int(unlike(codes[left], sizes[left], code[None], size).argmin())
+        found.append(left[at])
+        left = np.delete(left, at)
+    return np.array(found)
+
+
+@functools.cache
+def _training(shapes: int) -> samples.Shapes:
+    return samples.training(shapes, False)
+
+
+def _levels(latent: np.ndarray, way: Shown) -> np.ndarray:
+    """What is stored of a latent that is changed in this way."""
+    far = sharpened(latent[None, :-3].astype(np.float32), NODES, way.sharpened)
+    return exemplars.rounded(far[0] - np.float32(way.thicker))
+
+
+@torch.no_grad()
+def _shown(net: ShapeNet, shapes: int, told: tuple[int, np.ndarray]) -> Shown:
+    """How a shape comes out in the way in which it does best, the thinner the better."""
+    index, latent = told
+    solid, best = samples.made(index), Shown(0.0, 0.0, 0.0)
+    places, truth = _training(shapes).points(index, slice(NEAR + ANYWHERE, None, 2))
+    for thicker in _THICKER:
+        inside = truth * TRUNCATION < thicker
+        ways = [Shown(share, thicker, 0.0) for share in _SHARES]
+        given = exemplars.LEVELS[np.stack([_levels(latent, way) for way in ways])]
+        sides = np.tile(latent[-3:].astype(np.float32), (len(ways), 1))
+        tried = torch.from_numpy(np.concatenate([given, sides], 1))
+        made = net(tried, torch.from_numpy(places).expand(len(ways), -1, -1)).numpy() < 0
+        both = (made & inside).sum(1)
+        one = int((both / np.maximum((made | inside).sum(1), 1)).argmax())
+        kept = float(both[one] / inside.sum()) if inside.any() else 1.0
+        if kept < _KEPT:
+            continue
+        surfaces = (
+            extract(field, _CELLS, TRUNCATION, Job())
+            for field in (
+                shape_export.distance(net, tried[one : one + 1]),
+                lambda points, thicker=thicker: solid.distance(points) - np.float32(thicker),
+            )
+        )
+        pair = [Mesh(*mesh.solid(*surface)) for surface in surfaces]
+        if not all(len(each.faces) for each in pair):
+            continue
+        shown = Shown(ways[one].sharpened, thicker, kept, _torn(*pair))
+        if shown.torn < best.torn:
+            best = shown
+        if best.fit:
+            break
+    return best
+
+
+def _torn(made: Mesh, truth: Mesh) -> float:
+    ours, true = topology(made), topology(truth)
+    return float(abs(ours[0] - true[0]) + abs(ours[1] - true[1]))
+
+
+def topology(surface: Mesh) -> tuple[int, int]:
+    """Parts and Euler characteristic of a closed surface."""
+    faces = surface.faces
+    label = mesh.components(len(surface.vertices), *mesh.directed(faces))[faces[:, 0]]
+    parts, used = len(np.unique(label)), len(np.unique(faces))
+    return parts, used - len(faces) // 2

@@ -1,0 +1,65 @@
+"""Crossings of two latents."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from triptych.shape.crossing import crossed
+from triptych.shape.implicit import Implicit
+
+NODES = 12
+ALONG = np.linspace(-1, 1, NODES)
+X, Y, Z = np.meshgrid(ALONG, ALONG, ALONG, indexing="ij")
+
+
+def latent(far: np.ndarray) -> np.ndarray:
+    return np.concatenate([far.reshape(-1), [0.8, 1.0, 0.8]]).astype(np.float32)[None]
+
+
+def pillar(wide: float, at: float = 0.0) -> Implicit:
+    """A square pillar as high as its box."""
+    far = np.maximum(np.abs(X - at), np.abs(Z)) - wide
+    return Implicit(latent(far), "chair", np.array([0.4, 1.0, 0.4]) * (1 + wide))
+
+
+def table(seat: float, legs: float) -> Implicit:
+    """A board at a height with something square under it."""
+    board = np.maximum(np.abs(Y - seat) - 0.1, np.maximum(np.abs(X), np.abs(Z)) - 0.9)
+    under = np.maximum(np.maximum(np.abs(X), np.abs(Z)) - legs, Y - seat)
+    return Implicit(latent(np.minimum(board, under)), "table", np.array([1.0, 0.7, 1.0]))
+
+
+def inside(one: Implicit) -> np.ndarray:
+    made: np.ndarray = one.latent[0, :-3].reshape(NODES, NODES, NODES) < 0
+    return made
+
+
+@given(st.floats(0.1, 0.9), st.floats(0.15, 0.9), st.floats(0.15, 0.9))
+def test_it_is_the_first_above_and_the_second_below(share: float, wide: float, narrow: float):
+    one, two = pillar(wide), pillar(narrow)
+    made = inside(crossed(one, two, share, NODES))
+    upper, lower = inside(one), inside(two)
+    assert np.array_equal(made[:, -1], upper[:, -1])
+    assert np.array_equal(made[:, 0], lower[:, 0])
+    for height in range(NODES):
+        assert any(
+            np.array_equal(made[:, height], x[:, height]) for x in (upper, lower, upper | lower)
+        )
+    size = crossed(one, two, share, NODES).size
+    assert (size >= np.minimum(one.size, two.size) - 1e-9).all()
+    assert (size <= np.maximum(one.size, two.size) + 1e-9).all()
+
+
+def test_a_table_gets_the_legs_of_another_up_to_its_board():
+    made = inside(crossed(table(0.5, 0.2), table(0.5, 0.6), 0.5, NODES))
+    assert np.array_equal(made, inside(table(0.5, 0.6)))
+
+
+@pytest.mark.parametrize(("share", "which"), [(0.0, 0), (0.3, 0), (0.7, 1), (1.0, 1)])
+def test_where_nothing_meets_it_is_one_of_them(share: float, which: int):
+    pair = pillar(0.2, -0.6), pillar(0.2, 0.6)
+    made = crossed(*pair, share, NODES)
+    assert np.array_equal(made.latent, pair[which].latent)
