@@ -181,7 +181,7 @@ def _truth(family: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _made(model: ShapeModel, one: Implicit) -> tuple[np.ndarray, np.ndarray]:
-    field = model.field(one.latent, 0.0)
+    field = model.surface(one.latent, RESOLUTION)
     vertices, faces = solid(*extract(field, RESOLUTION, field.truncation, Job()))
     return fitted(warped(vertices, one.warp), one.size) if len(faces) else vertices, faces
 

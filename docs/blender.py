@@ -49,6 +49,7 @@ def main() -> None:
                 window.ask(
                     f"bpy.ops.mesh.primitive_cube_add(size=1, location=({1.4 * place}, 0, 0))"
                 )
+                window.ask(f"bpy.context.scene.triptych.material.kind = '{kind}'")
                 window.invoke("triptych.material", kind=kind)
                 window.until(IDLE)
             window.ask(LOOK)

@@ -15,7 +15,7 @@ Array = NDArray[Any]
 
 _AMONG = 256  # known shapes of which one is chosen
 _SIDES = 10.0  # how much more logarithms of proportions count than coordinates
-_SIDES_OF_CODES = 150.0  # how much squares of these logarithms count beside squares of codes
+_SIDES_OF_CODES = 500.0  # how much squares of these logarithms count beside squares of codes
 _OTHER = 0.7  # added to the scores of what is of no category
 _APART = 0.3 / 16  # how much the distance of coordinates counts beside what does not overlap
 _FLAT = 0.01  # of the longest side: what a shape is taken to have at least in each direction

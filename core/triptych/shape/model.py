@@ -31,6 +31,7 @@ from triptych.shape.known import Known, unlike
 from triptych.shape.mesh import Mesh
 from triptych.shape.space import Space, sharpened
 from triptych.shape.subject import cut_out
+from triptych.shape.turned import Turned, is_round
 
 Array = NDArray[Any]
 
@@ -39,9 +40,10 @@ _FLAT = 0.01  # of the longest side: what a mesh has at least in each direction
 _SHEET = 0.03  # half of the thickness that a sheet gets
 _SIZES, _CHOICE = 1, 2  # apart from the seed's other draws
 _OPEN = 15.0  # how much less like the exemplar of a new shape may be, in squares of codes
+_TURNS, _TURN = 6, 60.0  # so many seeds each have their own exemplars, but for so much likeness
 _STRETCHED = 0.06  # of a new shape's sides beside its exemplar's, as logarithms
 _GAIN = 1.5  # how much further than what fits best: least squares are timid
-_STAYS = 20.0  # how much less like a shape may be that is moved a step, in squares of codes
+_ALONG = 40.0  # how much squares of steps count beside those of codes
 _SAME = 0.02  # of the cube's half side: latents that differ by less are of one shape
 
 
@@ -81,7 +83,7 @@ class ShapeModel:
                 code = self.code_drawn(category, drawn, seed, variety)
                 like = self.near(code, category, drawn, seed, variety)
                 stretched = _STRETCHED * rng.standard_normal(3)
-                if self._turned(like.latent):
+                if is_round(like.latent, self.nodes):
                     stretched[2] = stretched[0]
                 drawn = like.size * np.exp(stretched)
             size = np.round(size * (drawn / size) ** min(variety, 1.0), 3)
@@ -117,13 +119,24 @@ class ShapeModel:
         for name in wanted:
             if name not in known:
                 raise UserError(f"{self.bundle.listed} does not know {name}: leave it at 0.")
-        own = self.bundle.arrays("directions.npz")[self.category(one.category).name]
-        change = sum(step * own[known.index(n)].astype(np.float32) for n, step in wanted.items())
-        code = (self.code(one) + change).astype(np.float32)
-        other = self.near(code, one.category, one.size)
-        far = [float(((self.code(each) - code) ** 2).sum()) for each in (one, other)]
-        far[0] += _STAYS * max(map(abs, wanted.values()))
-        return self._warped(one if far[0] < far[1] else other, code, one.size)
+        ways = self.bundle.arrays("directions.npz")[self.category(one.category).name]
+        told = {step: ways[known.index(n)].astype(np.float32) for n, step in wanted.items()}
+        here = self.code(one)
+        goal = (here + sum(step * way for step, way in told.items())).astype(np.float32)
+        own = self._of(one.category)
+        if not len(own.size):
+            return Implicit(self.built(goal, one.category, one.size), one.category, one.size)
+        codes = np.concatenate([here, own.codes])
+        far = unlike(codes, np.concatenate([one.latent[:, -3:], own.size]), goal, one.size)
+        for step, way in told.items():
+            far += _ALONG * (((codes - here) @ way[0] / (way**2).sum()) - step) ** 2
+        place = int(far.argmin())
+        moved = one if place == 0 else self._exemplar(place - 1, one.category)
+        return self._warped(moved, goal, one.size)
+
+    def _exemplar(self, place: int, category: str) -> Implicit:
+        own = self._of(category)
+        return Implicit(own.latents[place : place + 1], category, own.size[place])
 
     def near(
         self,
@@ -135,17 +148,19 @@ class ShapeModel:
         but: Implicit | None = None,
     ) -> Implicit:
         """The exemplar that is most like a code of this category in this size (metres), but for
-        one; by `variety` (0..1) not always the very nearest, for some are nearest to many codes.
+        one; by `variety` (0..1) not always the very nearest, for some are nearest to many codes,
+        and then of others for each of six seeds.
         Without exemplars it is what the network makes of the code."""
         own = self._of(category)
         if not len(own.size):
             return Implicit(self.built(code, category, size), category, size)
         chance = np.random.default_rng((seed, _CHOICE)).gumbel(size=len(own.size))
         far = unlike(own.codes, own.size, code, size) - _OPEN * variety * chance
+        if variety:  # seeds that follow each other are shown beside each other
+            far += _TURN * (np.arange(len(far)) % _TURNS != seed % _TURNS)
         if but is not None:
             far[np.abs(own.latents - but.latent).max(1) < _SAME] = np.inf
-        place = int(far.argmin())
-        return Implicit(own.latents[place : place + 1], category, own.size[place])
+        return self._exemplar(int(far.argmin()), category)
 
     def _warped(self, one: Implicit, code: Array, size: Array) -> Implicit:
         """The shape, in this size, warped towards what it would be if it had this code."""
@@ -155,15 +170,9 @@ class ShapeModel:
             self._distances(each) for each in (coordinates, coordinates + would_be - was)
         )
         bent = _GAIN * warp.towards(start, goal, self.nodes)
-        if self._turned(one.latent):
+        if is_round(one.latent, self.nodes):
             bent[[0, 2]] = 0  # else what is round would become square
         return Implicit(one.latent, one.category, size, warp.sound(one.warp + bent))
-
-    def _turned(self, latent: Array) -> bool:
-        """Whether it is as deep as it is wide, as what is turned on a lathe."""
-        grid, (width, _, depth) = latent[0, :-3].reshape(3 * (self.nodes,)), latent[0, -3:]
-        apart = np.abs(grid - grid.swapaxes(0, 2)).mean()
-        return bool(apart < _SAME / 2 and abs(width - depth) < _SAME)
 
     def built(self, code: Array, category: str, size: Array) -> Array:
         """The latent that the network makes of a code of this category in the proportions of
@@ -271,6 +280,13 @@ class ShapeModel:
         return Field(
             grid, latent[0, -3:], graph, self._engine, self._job, self._truncation, symmetry
         )
+
+    def surface(self, latent: Array, detail: int, symmetry: float = 0.0) -> Field | Turned:
+        """The field of which the surface is extracted, at `detail` cells: round where it is."""
+        field = self.field(latent, symmetry)
+        if not is_round(latent, self.nodes):
+            return field
+        return Turned(field, detail, float(latent[0, -3]) + self._truncation, self._truncation)
 
     def nearest(self, latent: Array, size: Array) -> str:
         """The category of what is most like `latent` in these proportions: of the known shapes, or

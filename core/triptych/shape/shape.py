@@ -173,7 +173,7 @@ def _solid(model: ShapeModel, one: Implicit, job: Job, values: dict[str, Any]) -
         latent = np.concatenate([latent[:, :-3] - np.float32(thicker), latent[:, -3:]], 1)
         # What can be made again from the record is what is made now.
         latent = latent.astype(np.float16).astype(np.float32)
-        field = model.field(latent, values["symmetry"])
+        field = model.surface(latent, detail, values["symmetry"])
         vertices, faces = extract(field, detail, field.truncation, job.part(0.05, 0.8))
         vertices, faces = meshes.solid(vertices, faces)
         if len(faces):
@@ -181,7 +181,8 @@ def _solid(model: ShapeModel, one: Implicit, job: Job, values: dict[str, Any]) -
     else:
         raise UserError("nothing came of it: try another seed, or more detail.")
     steps = round((values["roundness"] * _RADIUS * detail / 2) ** 2)
-    vertices = warped(vertices, bent)
+    if bent.any():
+        vertices, faces = meshes.solid(warped(vertices, bent), faces)  # a small part may be smaller
     vertices = meshes.rounded(vertices, faces, min(steps, _MOST_STEPS))
     fewer = most is not None and len(faces) > most
     if fewer:

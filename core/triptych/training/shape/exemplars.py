@@ -25,7 +25,7 @@ from triptych.training.shape.shape_net import NODES, ShapeNet
 _CELLS = 128  # along the cube, of the meshes that are compared
 _SHARES = (0.0, 0.1, 0.2)  # of sharpening that are tried,
 _THICKER = (0.0, 0.012, 0.024)  # and, where a shape is torn, what is taken off its distances
-_KEPT = 0.8  # of its thin parts, by volume: what is fit keeps as much
+_KEPT = 0.86  # of its thin parts, by volume: what is fit keeps as much
 _FEWEST = 40  # of a family, fit or not
 _AT_ONCE = 8  # shapes that a process is given
 
