@@ -18,7 +18,7 @@ SEEDS = {"chair": 100, "armchair": 100, "lamp": 100, "shelf": 100, "pot": 100}
 
 
 def main() -> None:
-    """Six shapes of each of five categories as they come, a crossing, and a direction."""
+    """Six shapes of each of five categories as they come, crossings, and a direction."""
     rows = [
         (
             name.capitalize(),
@@ -26,14 +26,14 @@ def main() -> None:
         )
         for name, first in SEEDS.items()
     ]
-    one, other = rows[0][1][5], rows[0][1][0]
-    shares = np.linspace(0, 1, COUNT)
-    crossed = [made("cross_shapes", one, other=other, share=float(share)) for share in shares]
+    chairs, crossed = rows[0][1], []
+    for one, other in ((chairs[5], chairs[0]), (chairs[3], chairs[1])):
+        crossed += [one, made("cross_shapes", one, other=other), other]
     steps = np.linspace(-2.5, 2.5, COUNT)
-    moved = [made("shape", category="armchair", seed=101, flare=float(step)) for step in steps]
+    moved = [made("shape", category="vase", seed=101, curves=float(step)) for step in steps]
     rows += [
-        ("Two chairs crossed", crossed),
-        ("An armchair, with less and more flare", moved),
+        ("Two chairs, and between them their crossing; two others", crossed),
+        ("A vase, with fewer and more curves", moved),
     ]
     sheet = Image.new("RGB", (COUNT * SIDE, len(rows) * (SIDE + CAPTION)), "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)

@@ -25,14 +25,14 @@ def test_parts_and_handles_are_counted():
 
 
 def test_whole_ones_are_fit():
-    whole = [Shown(0.0, 0.0, 0.9, 0.0)] * 50
-    others = [Shown(0.0, 0.0, 0.9, 2.0), Shown(0.0, 0.0, 0.5)]
+    whole = [Shown(0.0, 0.0, 0.0)] * 50
+    others = [Shown(0.0, 0.0, 2.0), Shown(0.0, 0.0)]
     assert set(exemplars.fit_ones([*others, *whole])) == set(range(2, 52))
 
 
 def test_where_few_are_whole_the_least_torn_are_taken():
-    shown = [Shown(0.0, 0.0, 0.9, float(n)) for n in range(100)]
-    assert set(exemplars.fit_ones(shown)) == set(range(40))
+    shown = [Shown(0.0, 0.0, float(n)) for n in range(100)]
+    assert set(exemplars.fit_ones(shown)) == set(range(20))
     assert len(exemplars.fit_ones(shown[:7])) == 7
 
 
@@ -48,7 +48,7 @@ def test_they_are_spread_as_the_goals_are_and_none_comes_twice():
 def test_what_is_thicker_has_more_inside(index: int):
     latent = grids.latent(samples.made(index))
     plain, thick = (
-        stored.LEVELS[exemplars._levels(latent, Shown(share, thicker, 0.0))]
+        stored.LEVELS[exemplars._levels(latent, Shown(share, thicker), False)]
         for share, thicker in ((0.0, 0.0), (0.2, 0.024))
     )
     assert np.abs(plain - latent[:-3].clip(-0.12, 0.12)).max() < 0.011

@@ -12,6 +12,7 @@ import torch
 
 from triptych.engine import Job
 from triptych.shape import exemplars, mesh
+from triptych.shape.contact import drawn_back
 from triptych.shape.known import unlike
 from triptych.shape.mesh import Mesh
 from triptych.shape.space import sharpened
@@ -25,25 +26,25 @@ from triptych.training.shape.shape_net import NODES, ShapeNet
 _CELLS = 128  # along the cube, of the meshes that are compared
 _SHARES = (0.0, 0.1, 0.2)  # of sharpening that are tried,
 _THICKER = (0.0, 0.012, 0.024)  # and, where a shape is torn, what is taken off its distances
-_KEPT = 0.86  # of its thin parts, by volume: what is fit keeps as much
-_FEWEST = 40  # of a family, fit or not
+_KEPT = 0.93  # of its thin parts, by volume: what is fit keeps as much
+_GROWN_KEPT = 0.75  # they draw back from their box
+_FEWEST = 20  # of a family, fit or not
 _AT_ONCE = 8  # shapes that a process is given
 
 
 @dataclass(frozen=True)
 class Shown:
-    """How a shape comes out: by how much its latent is sharpened and thicker, the share (0..1) of
-    its thin parts that is kept, and how many parts, holes and handles are too many or lacking."""
+    """How a shape comes out: by how much its latent is sharpened and thicker, and how many parts,
+    holes and handles are then too many or lacking (none are counted of what loses thin parts)."""
 
     sharpened: float
     thicker: float
-    kept: float
     torn: float = np.inf
 
     @property
     def fit(self) -> bool:
         """Whether it is whole."""
-        return self.kept >= _KEPT and self.torn == 0
+        return self.torn == 0
 
 
 def file(net: ShapeNet, codes: np.ndarray, shapes: int, tried: int, count: int) -> bytes:
@@ -65,13 +66,14 @@ def file(net: ShapeNet, codes: np.ndarray, shapes: int, tried: int, count: int) 
             looked_at = ((int(row), latents[row]) for row in rows)
             shown = list(pool.imap(functools.partial(_shown, net, shapes), looked_at, _AT_ONCE))
             fit = fit_ones(shown)
-            many = count // 3 if family in shape_export.GROWN else count  # they take more space
+            grown = family in shape_export.GROWN
+            many = count // 3 if grown else count  # they take more space
             goals = rng.choice(own, min(many, len(fit)), replace=False)
             near = spread(
                 codes[rows[fit]], training.size[rows[fit]], codes[goals], training.size[goals]
             )
             chosen = np.sort(fit[near])
-            levels = [_levels(latents[rows[place]], shown[place]) for place in chosen]
+            levels = [_levels(latents[rows[place]], shown[place], grown) for place in chosen]
             grids_ = np.reshape(levels, (-1, NODES, NODES, NODES))
             held |= exemplars.packed(family, grids_, training.size[rows[chosen]])
     return packed(held)
@@ -101,29 +103,34 @@ def _training(shapes: int) -> samples.Shapes:
     return samples.training(shapes, False)
 
 
-def _levels(latent: np.ndarray, way: Shown) -> np.ndarray:
-    """What is stored of a latent that is changed in this way."""
-    far = sharpened(latent[None, :-3].astype(np.float32), NODES, way.sharpened)
-    return exemplars.rounded(far[0] - np.float32(way.thicker))
+def _levels(latent: np.ndarray, way: Shown, grown: bool) -> np.ndarray:
+    """What is stored of a latent that is changed in this way; of what is grown, the flat faces with
+    which it ends at its box are round."""
+    far = sharpened(latent[None, :-3].astype(np.float32), NODES, way.sharpened) - way.thicker
+    if grown:
+        far = drawn_back(far, latent[-3:].astype(np.float32), NODES)
+    return exemplars.rounded(far[0])
 
 
 @torch.no_grad()
 def _shown(net: ShapeNet, shapes: int, told: tuple[int, np.ndarray]) -> Shown:
     """How a shape comes out in the way in which it does best, the thinner the better."""
     index, latent = told
-    solid, best = samples.made(index), Shown(0.0, 0.0, 0.0)
+    solid, best = samples.made(index), Shown(0.0, 0.0)
+    grown = solid.family in shape_export.GROWN
+    least = _GROWN_KEPT if grown else _KEPT
     places, truth = _training(shapes).points(index, slice(NEAR + ANYWHERE, None, 2))
     for thicker in _THICKER:
         inside = truth * TRUNCATION < thicker
-        ways = [Shown(share, thicker, 0.0) for share in _SHARES]
-        given = exemplars.LEVELS[np.stack([_levels(latent, way) for way in ways])]
+        ways = [Shown(share, thicker) for share in _SHARES]
+        given = exemplars.LEVELS[np.stack([_levels(latent, way, grown) for way in ways])]
         sides = np.tile(latent[-3:].astype(np.float32), (len(ways), 1))
         tried = torch.from_numpy(np.concatenate([given, sides], 1))
         made = net(tried, torch.from_numpy(places).expand(len(ways), -1, -1)).numpy() < 0
         both = (made & inside).sum(1)
         one = int((both / np.maximum((made | inside).sum(1), 1)).argmax())
         kept = float(both[one] / inside.sum()) if inside.any() else 1.0
-        if kept < _KEPT:
+        if kept < least:
             continue
         surfaces = (
             extract(field, _CELLS, TRUNCATION, Job())
@@ -135,7 +142,7 @@ def _shown(net: ShapeNet, shapes: int, told: tuple[int, np.ndarray]) -> Shown:
         pair = [Mesh(*mesh.solid(*surface)) for surface in surfaces]
         if not all(len(each.faces) for each in pair):
             continue
-        shown = Shown(ways[one].sharpened, thicker, kept, _torn(*pair))
+        shown = Shown(ways[one].sharpened, thicker, _torn(*pair))
         if shown.torn < best.torn:
             best = shown
         if best.fit:
