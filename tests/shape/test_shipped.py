@@ -85,6 +85,17 @@ def test_more_solidity_is_more_volume():
     assert volume(-1.5) < volume(0) < volume(1.5)
 
 
+def test_two_directions_are_gone_at_once():
+    def vertices(**steps: float) -> np.ndarray:
+        return made(
+            SHAPE, category="vase", seed=5, height=0.3, width=0.2, depth=0.2, **steps
+        ).vertices
+
+    one, other, both = vertices(curves=2.0), vertices(flare=2.0), vertices(curves=2.0, flare=2.0)
+    assert not np.array_equal(both, one)
+    assert not np.array_equal(both, other)
+
+
 def test_a_table_with_thin_legs_comes_back(shipped: ShapeModel):
     boxes: list[Any] = [((0, 0, 0), (1.2, 0.04, 0.7))]
     boxes += [((x, -0.36, z), (0.05, 0.7, 0.05)) for x in (-0.55, 0.55) for z in (-0.3, 0.3)]

@@ -120,15 +120,15 @@ class ShapeModel:
             if name not in known:
                 raise UserError(f"{self.bundle.listed} does not know {name}: leave it at 0.")
         ways = self.bundle.arrays("directions.npz")[self.category(one.category).name]
-        told = {step: ways[known.index(n)].astype(np.float32) for n, step in wanted.items()}
+        told = [(step, ways[known.index(n)].astype(np.float32)) for n, step in wanted.items()]
         here = self.code(one)
-        goal = (here + sum(step * way for step, way in told.items())).astype(np.float32)
+        goal = (here + sum(step * way for step, way in told)).astype(np.float32)
         own = self._of(one.category)
         if not len(own.size):
             return Implicit(self.built(goal, one.category, one.size), one.category, one.size)
         codes = np.concatenate([here, own.codes])
         far = unlike(codes, np.concatenate([one.latent[:, -3:], own.size]), goal, one.size)
-        for step, way in told.items():
+        for step, way in told:
             far += _ALONG * (((codes - here) @ way[0] / (way**2).sum()) - step) ** 2
         place = int(far.argmin())
         moved = one if place == 0 else self._exemplar(place - 1, one.category)
