@@ -99,7 +99,8 @@ class ShapeModel:
         Without exemplars it is what the network makes.
         """
         code = self.code_drawn(category, size, seed, variety)
-        return self._warped(self.near(code, category, size, seed, variety), code, size)
+        one = self.near(code, category, size, seed, variety)
+        return self._warped(one, code, size) if len(self._of(category).size) else one
 
     def code_drawn(self, category: str, size: Array, seed: int, variety: float = 1.0) -> Array:
         """The code (1 x CODE) that the generator draws."""
