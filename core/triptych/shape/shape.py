@@ -32,7 +32,8 @@ Array = NDArray[Any]
 _RADIUS = 0.06  # of the cube's half side: what the full roundness rounds
 _MOST_STEPS = 60  # of smoothing
 _THICKER = (0.0, 0.02, 0.04, 0.08)  # added in turn where a shape is too thin to be seen
-_CANDIDATES = 24  # from which one that is like the favourites is chosen
+_NEARLY = 0.4  # distance of codes within which all are as like: else a favourite itself comes back
+_CANDIDATES = 6  # from which one that is like the favourites is chosen
 
 
 def shape(given: None, job: Job, engine: Engine, **values: Any) -> Result:
@@ -117,10 +118,10 @@ def like(
         if spread > 0:
             made = _varied(model, made, spread, int(rng.integers(1 << 31)))
         code = model.code(made)
-        near = min(_apart(code, one) for one in good)
+        near = max(_NEARLY, min(_apart(code, one) for one in good))
         away = min((_apart(code, one) for one in bad), default=1.0)
-        if best is None or away / (near + 1e-6) > best[0]:
-            best = (away / (near + 1e-6), made)
+        if best is None or away / near > best[0]:
+            best = (away / near, made)
     assert best is not None
     return _solid(model, best[1], job.part(0.2, 1.0), values)
 
