@@ -46,7 +46,12 @@ def main() -> None:
     made = parser(__doc__ or "", "shape")
     made.add_argument("--count", type=int, default=30, help="shapes of a family (default 30)")
     made.add_argument("--training", type=int, default=20000, help="training shapes (default 20000)")
-    made.add_argument("--copies", type=int, default=30, help="of these, looked for (default 30)")
+    made.add_argument(
+        "--copies",
+        type=int,
+        default=30,
+        help="of these, those whose nearest training shape is sought (default 30)",
+    )
     options = made.parse_args()
     model = ShapeModel("shape", Engine(["cpu"], options.threads), Job())
     training = samples.training(options.training, False)

@@ -34,12 +34,8 @@ SHIPPED = "onnx_exports"  # the folder of the bundles that ship
 METADATA_KEY = "triptych"  # of the JSON in an ONNX file's metadata_props
 _CARD_LIMIT = 16 << 20  # bytes; far above any honest card
 _UNSAFE = re.compile(r'[\\:\x00-\x1f<>"|?*]')
-_DAMAGED = (
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    tokenize.TokenError,
-)  # beside what is built in
+# What damaged files raise, beside what is built in.
+_DAMAGED = zipfile.BadZipFile, zlib.error, lzma.LZMAError, tokenize.TokenError
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _VERSION = re.compile(r"\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?")
 

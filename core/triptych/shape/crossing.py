@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from triptych.shape import warp
 from triptych.shape.implicit import Implicit
 
 Array = NDArray[Any]
@@ -26,7 +25,7 @@ def crossed(one: Implicit, two: Implicit, share: float, nodes: int) -> Implicit:
     """
     main = one if share < 0.5 else two
     size = np.exp((1 - share) * np.log(one.size) + share * np.log(two.size))
-    bent = warp.sound((1 - share) * one.warp + share * two.warp)
+    bent = (1 - share) * one.warp + share * two.warp
     upper, lower = (each.latent[0, :-3].reshape(nodes, nodes, nodes) for each in (one, two))
     place = _cut(upper < _THICK, lower < _THICK, share)
     if place is None or not 0 < share < 1:

@@ -42,7 +42,7 @@ _SIZES, _CHOICE = 1, 2  # apart from the seed's other draws
 _OPEN = 15.0  # how much less like the exemplar of a new shape may be, in squares of codes
 _TURNS, _TURN = 6, 60.0  # so many seeds each have their own exemplars, but for so much likeness
 _STRETCHED = 0.06  # of a new shape's sides beside its exemplar's, as logarithms
-_GAIN = 1.5  # how much further than what fits best: least squares are timid
+_GAIN = 1.5  # how much further than what fits best, which hardly shows
 _ALONG = 40.0  # how much squares of steps count beside those of codes
 _SAME = 0.02  # of the cube's half side: latents that differ by less are of one shape
 
@@ -149,15 +149,15 @@ class ShapeModel:
         but: Implicit | None = None,
     ) -> Implicit:
         """The exemplar that is most like a code of this category in this size (metres), but for
-        one; by `variety` (0..1) not always the very nearest, for some are nearest to many codes,
-        and then of others for each of six seeds.
-        Without exemplars it is what the network makes of the code."""
+        one. By `variety` (0..1.5) it is not always the nearest, for some are nearest to many codes,
+        and seeds that follow each other rarely share one. Without exemplars it is what the network
+        makes of the code."""
         own = self._of(category)
         if not len(own.size):
             return Implicit(self.built(code, category, size), category, size)
         chance = np.random.default_rng((seed, _CHOICE)).gumbel(size=len(own.size))
         far = unlike(own.codes, own.size, code, size) - _OPEN * variety * chance
-        if variety:  # seeds that follow each other are shown beside each other
+        if variety:
             far += _TURN * (np.arange(len(far)) % _TURNS != seed % _TURNS)
         if but is not None:
             far[np.abs(own.latents - but.latent).max(1) < _SAME] = np.inf

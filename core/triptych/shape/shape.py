@@ -32,7 +32,7 @@ Array = NDArray[Any]
 _RADIUS = 0.06  # of the cube's half side: what the full roundness rounds
 _MOST_STEPS = 60  # of smoothing
 _THICKER = (0.0, 0.02, 0.04, 0.08)  # added in turn where a shape is too thin to be seen
-_NEARLY = 0.4  # distance of codes within which all are as like: else a favourite itself comes back
+_NEARLY = 0.4  # distance of codes within which all are as like, or a favourite would come back
 _CANDIDATES = 6  # from which one that is like the favourites is chosen
 
 

@@ -17,7 +17,7 @@ from triptych.shape.known import unlike
 from triptych.shape.mesh import Mesh
 from triptych.shape.space import sharpened
 from triptych.shape.surface import extract
-from triptych.training.export import packed
+from triptych.training.export import npz
 from triptych.training.shape import grids, samples, shape_export
 from triptych.training.shape.procedural import FAMILIES
 from triptych.training.shape.samples import ANYWHERE, NEAR, TRUNCATION
@@ -76,7 +76,7 @@ def file(net: ShapeNet, codes: np.ndarray, shapes: int, tried: int, count: int) 
             levels = [_levels(latents[rows[place]], shown[place], grown) for place in chosen]
             grids_ = np.reshape(levels, (-1, NODES, NODES, NODES))
             held |= exemplars.packed(family, grids_, training.size[rows[chosen]])
-    return packed(held)
+    return npz(held)
 
 
 def fit_ones(shown: Sequence[Shown]) -> np.ndarray:

@@ -216,7 +216,7 @@ class PictureRecipe(Recipe):
         widest = np.abs(known.coordinates).max(0)
         step = np.maximum(widest / 127, _ROUNDED / lengths).astype(np.float32)
         rows = np.rint(known.coordinates / step).astype(np.int8)
-        return export.packed(
+        return export.npz(
             {
                 "coordinates": np.ascontiguousarray(rows.T),
                 "step": step,

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from triptych import bundle
 from triptych.shape import space as components
-from triptych.training.export import as_int8, packed
+from triptych.training.export import as_int8, npz
 from triptych.training.shape.shape_net import LATENT, REACH
 
 _FITTED = 7000  # latents that the principal components are made from, about
@@ -66,7 +66,7 @@ class Space(nn.Module):
         self.mean.copy_(self.mean.half())
         self.axes.copy_(axes * step)
         held = {"mean": self.mean.half(), "axes": axes, "step": step[:, 0]}
-        return packed({name: value.cpu().numpy() for name, value in held.items()})
+        return npz({name: value.cpu().numpy() for name, value in held.items()})
 
     @classmethod
     @torch.no_grad()

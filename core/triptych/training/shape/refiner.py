@@ -68,7 +68,7 @@ class RefinerRecipe(Recipe):
     training shapes from their coordinates, rounded as they are stored, and from their codes.
 
     Of the coordinates the bundle keeps the first `count` from then on, and it gets exemplars
-    (`triptych.training.shape.exemplars`); to find them takes two cores half an hour.
+    (`triptych.training.shape.exemplars`), which takes longest of the export.
     """
 
     name = "shape-refiner"

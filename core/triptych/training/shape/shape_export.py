@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from triptych import bundle
 from triptych.shape.category import DIRECTIONS
-from triptych.training.export import GraphExport, packed, weights
+from triptych.training.export import GraphExport, npz, weights
 from triptych.training.shape import directions as named
 from triptych.training.shape.code_net import CODE, DRAWN, NOISE, Build, Code, Coder, Draw
 from triptych.training.shape.latents import Space
@@ -139,7 +139,7 @@ def directions(codes: np.ndarray, shapes: Shapes, rows: np.ndarray) -> bytes:
             told = np.stack([named.measured(shapes, int(index)) for index in rows[own]])
             steps = named.found(codes[own], told, proportions(shapes.size[rows[own]]))
         held[name] = steps[:, None].astype(np.float16)
-    return packed(held)
+    return npz(held)
 
 
 def _usual(sizes: np.ndarray) -> np.ndarray:
