@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triptych.shape.crossing import crossed
+from triptych.shape.crossing import crossed, joined, seams
 from triptych.shape.implicit import Implicit
 
 NODES = 12
@@ -63,3 +63,42 @@ def test_where_nothing_meets_it_is_one_of_them(share: float, which: int):
     pair = pillar(0.2, -0.6), pillar(0.2, 0.6)
     made = crossed(*pair, share, NODES)
     assert np.array_equal(made.latent, pair[which].latent)
+
+
+def board(above: float, below: float) -> Implicit:
+    """A thick board in the middle with something square on it and under it."""
+    across = np.maximum(np.abs(X), np.abs(Z))
+    parts = (
+        np.maximum(np.abs(Y) - 0.4, across - 0.9),
+        np.maximum(0.4 - Y, across - above),
+        np.maximum(Y + 0.4, across - below),
+    )
+    return Implicit(latent(np.minimum.reduce(parts)), "table", np.ones(3))
+
+
+@given(st.floats(0.3, 0.4), st.floats(0.5, 0.6), st.floats(0.3, 0.4), st.floats(0.5, 0.6))
+def test_what_shares_a_board_is_joined_there(a: float, b: float, c: float, d: float):
+    one, other = board(a, d).latent, board(b, c).latent
+    (place,), (gained,) = seams(one, other, NODES)
+    assert gained > 0
+    assert abs(ALONG[place]) < 0.4
+    assert np.allclose(joined(one, other, place, 0.5, NODES), board(a, c).latent)
+
+
+@given(st.floats(0.2, 0.5))
+def test_what_is_alike_or_meets_with_a_step_is_not_joined(wide: float):
+    one = pillar(wide).latent
+    others = np.concatenate([one, pillar(wide + 0.2).latent, pillar(wide, 0.4).latent])
+    assert not np.isfinite(seams(one, others, NODES)[1]).any()
+
+
+def test_no_seat_is_lost_where_two_are_joined():
+    """Posts alike, one with a seat below and one with a seat above the middle: between the two
+    they meet, but a chair without a seat would come of it."""
+
+    def seat(height: float) -> np.ndarray:
+        across = np.maximum(np.abs(X), np.abs(Z))
+        board = np.maximum(np.abs(Y - height) - 0.2, across - 0.9)
+        return latent(np.minimum(board, across - 0.2))
+
+    assert not np.isfinite(seams(seat(-0.5), seat(0.5), NODES)[1]).any()

@@ -31,7 +31,7 @@ def made(task: Any, given_: Any = None, **values: Any) -> Mesh:
 def test_each_category_makes_sound_shapes_around_its_usual_size(shipped: ShapeModel):
     for number, category in enumerate(categories_of(shipped.bundle)):
         check(made(SHAPE, category=category.name, seed=number, variety=0.0), category.size)
-        sizes = [shipped.sized(category.name, (None, None, None), seed) for seed in range(30)]
+        sizes = [shipped.sized(category.name, (None, None, None), seed) for seed in range(80)]
         check(made(SHAPE, category=category.name, seed=number), sizes[number])
         assert (np.min(sizes, 0) < category.size).all()
         assert (np.max(sizes, 0) > category.size).all()
@@ -44,6 +44,15 @@ def test_what_is_drawn_is_in_one_piece_and_no_exemplar(shipped: ShapeModel):
         pieces.append(trimesh.Trimesh(one.vertices, one.faces, process=False).body_count)
         assert np.abs(shipped.understood(one).warp).max() > 1e-3
     assert np.mean(np.array(pieces) == 1) >= 0.9
+
+
+def test_most_chairs_are_parts_of_two_exemplars(shipped: ShapeModel):
+    size = np.array([0.5, 0.9, 0.5])
+    drawn = np.concatenate([shipped.drawn("chair", size, seed).latent for seed in range(12)])
+    own = shipped._of("chair").latents
+    whole = np.abs(drawn[:, None, :-3] - own[:, :-3]).max(2).min(1) < 0.02
+    assert whole.sum() <= 3
+    assert np.abs(shipped.drawn("chair", size, 0, 0.0).latent - own).max(1).min() == 0
 
 
 def test_a_new_shape_stays_near_what_it_was_varied_from():

@@ -5,7 +5,7 @@ shape's own box (`nodes` along each side, x slowest, in a cube of which the long
 0.95), then the proportions of the box. A *code* is a few numbers that tell what kind of latent it
 is among those of its category: what lies between two codes of a category is a shape too, which does
 not hold of latents, where a leg that stands elsewhere vanishes. An *exemplar* is a latent that the
-bundle decodes well; what is new is one of them, warped.
+bundle decodes well; what is new is parts of two of them, warped.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from triptych.errors import UserError, did_you_mean
 from triptych.shape import exemplars, record, warp
 from triptych.shape.category import Category, categories_of, completed
 from triptych.shape.contact import drawn_back
+from triptych.shape.crossing import joined, seams
 from triptych.shape.distances import signed_distances
 from triptych.shape.field import Field
 from triptych.shape.implicit import Implicit
@@ -38,10 +39,12 @@ Array = NDArray[Any]
 FILLED = 0.95  # of the cube's half side: what a shape's longest side reaches
 _FLAT = 0.01  # of the longest side: what a mesh has at least in each direction
 _SHEET = 0.03  # half of the thickness that a sheet gets
-_SIZES, _CHOICE = 1, 2  # apart from the seed's other draws
+_SIZES, _CHOICE, _PARTNER = 1, 2, 3  # apart from the seed's other draws
 _OPEN = 15.0  # how much less like the exemplar of a new shape may be, in squares of codes
 _TURNS, _TURN = 6, 60.0  # so many seeds each have their own exemplars, but for so much likeness
+_GAINED = 60.0  # how much less like it may be what makes another shape of it
 _STRETCHED = 0.06  # of a new shape's sides beside its exemplar's, as logarithms
+_LOOSE = 0.7  # how much less like it may be what is varied, of how unlike the others are
 _GAIN = 1.5  # how much further than what fits best, which hardly shows
 _ALONG = 40.0  # how much squares of steps count beside those of codes
 _SAME = 0.02  # of the cube's half side: latents that differ by less are of one shape
@@ -93,14 +96,52 @@ class ShapeModel:
         """A new shape of this category and size (metres).
 
         What the network alone makes of a code that it draws may lie between unlike shapes, where
-        there are none. So the exemplar that is most like it is warped towards it (examples looked
-        up beside a generator, as in Blattmann et al. 2022, "Retrieval-augmented diffusion models";
-        deformed, as in Uy et al. 2020, "Deformation-aware 3D model embedding and retrieval").
-        Without exemplars it is what the network makes.
+        there are none. So the exemplar that is most like it is joined with another that is like it,
+        where they meet (parts of two, as in Funkhouser et al. 2004, "Modeling by example"), and
+        warped towards it (examples looked up beside a generator, as in Blattmann et al. 2022,
+        "Retrieval-augmented diffusion models"; deformed, as in Uy et al. 2020, "Deformation-aware
+        3D model embedding and retrieval"). Without exemplars it is what the network makes.
         """
         code = self.code_drawn(category, size, seed, variety)
         one = self.near(code, category, size, seed, variety)
-        return self._warped(one, code, size) if len(self._of(category).size) else one
+        if not len(self._of(category).size):
+            return one
+        if variety:
+            one = self._joined(one, code, size, seed, variety)
+        return self._warped(one, code, size)
+
+    def _joined(
+        self, one: Implicit, code: Array, size: Array, seed: int, variety: float
+    ) -> Implicit:
+        """An exemplar above or below another one that is like the code too; itself, if it meets
+        none."""
+        own = self._of(one.category)
+        rows, places, gained = self._partners(one)
+        if not len(rows):
+            return one
+        rng = np.random.default_rng((seed, _PARTNER))
+        far = unlike(own.codes[rows], own.size[rows], code, size) - _GAINED * gained
+        best = int((far - _OPEN * variety * rng.gumbel(size=len(far))).argmin())
+        pair = one.latent, own.latents[rows[best]][None]
+        pair = pair if rng.random() < 0.5 else pair[::-1]
+        latent = joined(pair[0], pair[1], int(places[best]), 0.5, self.nodes)
+        return Implicit(latent, one.category, one.size)
+
+    def _partners(self, one: Implicit) -> tuple[Array, Array, Array]:
+        """The exemplars of its category that a shape meets without a step: their places, and the
+        nodes and gains of `seams`."""
+        latents = self._of(one.category).latents
+        places, gained = seams(one.latent, latents, self.nodes)
+        turned = is_round(one.latent, self.nodes)
+        rows = np.array(
+            [
+                row
+                for row in np.flatnonzero(np.isfinite(gained))
+                if is_round(latents[row : row + 1], self.nodes) == turned
+            ],
+            np.int64,
+        )
+        return rows, places[rows], gained[rows]
 
     def code_drawn(self, category: str, size: Array, seed: int, variety: float = 1.0) -> Array:
         """The code (1 x CODE) that the generator draws."""
@@ -124,16 +165,63 @@ class ShapeModel:
         told = [(step, ways[known.index(n)].astype(np.float32)) for n, step in wanted.items()]
         here = self.code(one)
         goal = (here + sum(step * way for step, way in told)).astype(np.float32)
-        own = self._of(one.category)
-        if not len(own.size):
+        if not len(self._of(one.category).size):
             return Implicit(self.built(goal, one.category, one.size), one.category, one.size)
-        codes = np.concatenate([here, own.codes])
-        far = unlike(codes, np.concatenate([one.latent[:, -3:], own.size]), goal, one.size)
+        latents, codes = self._like(one)
+        far = unlike(codes, latents[:, -3:], goal, one.size)
         for step, way in told:
             far += _ALONG * (((codes - here) @ way[0] / (way**2).sum()) - step) ** 2
-        place = int(far.argmin())
-        moved = one if place == 0 else self._exemplar(place - 1, one.category)
-        return self._warped(moved, goal, one.size)
+        return self._replaced(one, latents, int(far.argmin()), goal)
+
+    def varied(self, one: Implicit, amount: float, seed: int) -> Implicit:
+        """The shape, of which about an `amount` (0..1) is of another one of its category."""
+        return self._near_codes([one], amount, seed, 2.0)
+
+    def like(self, some: Sequence[Implicit], amount: float, seed: int) -> Implicit:
+        """A shape like one or two of a category, but none of these, of which about an `amount`
+        (0..1) is of another one."""
+        return self._near_codes(some, amount, seed, np.inf)
+
+    def _near_codes(
+        self, some: Sequence[Implicit], amount: float, seed: int, again: float
+    ) -> Implicit:
+        """What is like one or two shapes of a category. They count as less like themselves, by
+        `again` times how loose the choice is."""
+        rng = np.random.default_rng((seed, _CHOICE))
+        near, one = self.code(some[0]), some[0]
+        if len(some) > 1:
+            near = near + (self.code(some[1]) - near) * np.float32(rng.uniform(0.25, 0.75))
+        drawn = self.code_drawn(one.category, one.size, seed)
+        goal = near + np.float32(amount) * (drawn - near)
+        if not len(self._of(one.category).size):
+            return Implicit(self.built(goal, one.category, one.size), one.category, one.size)
+        found = [self._like(each) for each in some]
+        latents, codes = (np.concatenate(part) for part in zip(*found, strict=True))
+        known = [np.arange(len(part)) == 0 for part, _ in found]
+        loose = _LOOSE * amount**1.5 * np.median(unlike(codes, latents[:, -3:], near, one.size))
+        far = unlike(codes, latents[:, -3:], goal, one.size) - loose * rng.gumbel(size=len(codes))
+        far[np.concatenate(known)] += again * max(loose, 1e-9)
+        return self._replaced(one, latents, int(far.argmin()), goal)
+
+    def _replaced(self, one: Implicit, latents: Array, place: int, code: Array) -> Implicit:
+        """That of the latents, of which the first is the shape's own, warped towards a code."""
+        bent = one.warp if place == 0 else warp.none()
+        found = Implicit(latents[place : place + 1], one.category, one.size, bent)
+        return self._warped(found, code, one.size)
+
+    def _like(self, one: Implicit) -> tuple[Array, Array]:
+        """The latents (N x LATENT) and codes (N x CODE) of the shape, of the exemplars of its
+        category, and of what is made of it above or below one of them, where that is another."""
+        own = self._of(one.category).latents
+        made = [one.latent, own]
+        for row, place, _ in zip(*self._partners(one), strict=True):
+            pair = one.latent, own[row][None]
+            made += [joined(a, b, int(place), 0.5, self.nodes) for a, b in (pair, pair[::-1])]
+        latents = np.concatenate(made)
+        same = np.abs(latents - one.latent).max(1) < _SAME
+        latents = latents[~same | (np.arange(len(same)) == 0)]
+        codes = self._codes(self._coordinates(latents), one.category, latents[:, -3:])
+        return latents, codes
 
     def _exemplar(self, place: int, category: str) -> Implicit:
         own = self._of(category)

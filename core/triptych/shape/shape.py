@@ -61,7 +61,7 @@ def from_picture(
     pixels, alpha = _opened(image)
     seen = model.looked_at(pixels, alpha, category, _asked(values))
     if variety > 0:
-        seen = _varied(model, seen, variety, seed)
+        seen = model.varied(seen, variety, seed)
     return _solid(model, seen, job, values)
 
 
@@ -71,7 +71,7 @@ def vary(given: Mesh, job: Job, engine: Engine, amount: float, seed: int, **valu
     one = model.understood(given)
     one = dataclasses.replace(one, size=completed(one.size, _asked(values)))
     if amount > 0:
-        one = _varied(model, one, amount, seed)
+        one = model.varied(one, amount, seed)
     return _solid(model, model.moved(one, _steps(values)), job, values)
 
 
@@ -98,7 +98,7 @@ def like(
 ) -> Result:
     """A shape near the favourites and away from the rejected; see LIKE.
 
-    Candidates are the favourites crossed, and varied by `spread`. The one is taken whose distance
+    Candidates are like one favourite, or two, varied by `spread`. The one is taken whose distance
     to the nearest rejected shape, over that to the nearest favourite, is largest; without rejected
     shapes it is the first.
     """
@@ -110,13 +110,10 @@ def like(
     best: tuple[float, Implicit] | None = None
     for number in range(_CANDIDATES if unloved else 1):
         job.progress(0.2 * number / _CANDIDATES)
-        order = rng.permutation(len(liked))
-        made = liked[order[0]]
-        if len(liked) > 1:
-            made = crossed(made, liked[order[1]], float(rng.uniform(0.25, 0.75)), model.nodes)
-        made = dataclasses.replace(made, size=completed(made.size, _asked(values)))
-        if spread > 0:
-            made = _varied(model, made, spread, int(rng.integers(1 << 31)))
+        one, *others = (liked[place] for place in rng.permutation(len(liked)))
+        one = dataclasses.replace(one, size=completed(one.size, _asked(values)))
+        others = [other for other in others if other.category == one.category]
+        made = model.like([one, *others[:1]], spread, int(rng.integers(1 << 31)))
         code = model.code(made)
         near = max(_NEARLY, min(_apart(code, one) for one in good))
         away = min((_apart(code, one) for one in bad), default=1.0)
@@ -124,16 +121,6 @@ def like(
             best = (away / near, made)
     assert best is not None
     return _solid(model, best[1], job.part(0.2, 1.0), values)
-
-
-def _varied(model: ShapeModel, one: Implicit, amount: float, seed: int) -> Implicit:
-    """The shape, of which about an `amount` (0..1) is of another one of its category."""
-    drawn = model.code_drawn(one.category, one.size, seed)
-    code = (1 - amount) * model.code(one) + amount * drawn
-    other = model.near(code.astype(np.float32), one.category, one.size, seed, amount, but=one)
-    pair, share = ((one, other), amount) if seed % 2 else ((other, one), 1 - amount)
-    made = crossed(*pair, share, model.nodes)
-    return dataclasses.replace(made, size=one.size)
 
 
 def _apart(one: Array, other: Array) -> float:
