@@ -14,6 +14,7 @@ Array = NDArray[Any]
 _THICK = 0.015  # of the cube's half side: what is as near as that to a slice is in it
 _BESIDE = 0.1  # of it: distances from a surface that tell where it is
 _STEP = 0.016  # of it: by how much surfaces may be apart, on the mean, where two shapes are joined
+_STEP_BESIDE = 0.04  # and just above or below: what ends between two boards hangs in the air
 _APART = 0.12  # how unlike they are, above as well as below, at least
 _STRETCHED = 0.25  # of their proportions, as logarithms, at most
 _WHOLE = 0.85  # of the volume of the smaller one: what is made of two has as much at least
@@ -59,7 +60,9 @@ def seams(one: Array, others: Array, nodes: int) -> tuple[Array, Array]:
     above = _unlike_below(both[:, ::-1], either[:, ::-1])[:, ::-1]
     least = np.minimum(_unlike_below(both, either), above)
     volumes = np.minimum(_volumes(one, others, nodes), _volumes(others, one, nodes))
-    fit = (either > 0) & (step <= _STEP) & (least >= _APART) & (volumes >= _WHOLE)
+    beside = np.minimum(np.roll(step, 1, 1), np.roll(step, -1, 1))
+    fit = (either > 0) & (step <= _STEP) & (beside <= _STEP_BESIDE)
+    fit &= (least >= _APART) & (volumes >= _WHOLE)
     sides = np.abs(np.log(others[:, -3:] / one[:, -3:])).max(1)
     worth = np.where(fit & (sides < _STRETCHED)[:, None], least - _COST * step, -np.inf)
     return worth.argmax(1), worth.max(1)
