@@ -25,15 +25,30 @@ def test_parts_and_handles_are_counted():
 
 
 def test_whole_ones_are_fit():
-    whole = [Shown(0.0, 0.0, 0.0)] * 50
-    others = [Shown(0.0, 0.0, 2.0), Shown(0.0, 0.0)]
-    assert set(exemplars.fit_ones([*others, *whole])) == set(range(2, 52))
+    whole = [Shown(0.0, 0.0, 0.0, 0.5)] * 50
+    others = [Shown(0.0, 0.0, 2.0, 0.5), Shown(0.0, 0.0, 0.0, 1.5), Shown(0.0, 0.0)]
+    assert set(exemplars.fit_ones([*others, *whole])) == set(range(3, 53))
 
 
-def test_where_few_are_whole_the_least_torn_are_taken():
-    shown = [Shown(0.0, 0.0, float(n)) for n in range(100)]
+def test_where_few_are_whole_those_with_the_fewest_faults_are_taken():
+    shown = [Shown(0.0, 0.0, float(n), 1.5) for n in range(100)]
     assert set(exemplars.fit_ones(shown)) == set(range(20))
     assert len(exemplars.fit_ones(shown[:7])) == 7
+
+
+def test_what_is_frayed_or_stands_out_is_ragged():
+    def distance(points: np.ndarray) -> np.ndarray:
+        made: np.ndarray = np.linalg.norm(points, axis=1) - 0.5
+        return made
+
+    ball = trimesh.creation.icosphere(4, 0.5)
+    assert exemplars.ragged(surface(ball), distance) < 0.1
+    frayed, needle = ball.copy(), ball.copy()
+    rng = np.random.default_rng(0)
+    frayed.vertices += rng.normal(0, 0.02, frayed.vertices.shape)
+    needle.vertices[needle.vertices[:, 1].argmin(), 1] -= 0.1
+    assert exemplars.ragged(surface(frayed), distance) > 1
+    assert exemplars.ragged(surface(needle), distance) > 1
 
 
 def test_they_are_spread_as_the_goals_are_and_none_comes_twice():

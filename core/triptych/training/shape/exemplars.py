@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import multiprocessing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,31 +28,43 @@ _SHARES = (0.0, 0.1, 0.2)  # of sharpening that are tried,
 _THICKER = (0.0, 0.012, 0.024)  # and, where a shape is torn, what is taken off its distances
 _KEPT = 0.93  # of its thin parts, by volume: what is fit keeps as much
 _GROWN_KEPT = 0.75  # they draw back from their box
+_TURNED = 0.5  # cosine between a face and the true surface there: beyond it, it is ragged
+_RAGGED = 0.05  # of its surface: what is fit has less,
+_AWAY = 0.06  # of the cube's half side: and no vertex is so far from the true surface
+_STEP = 0.004  # of a slope
 _FEWEST = 20  # of a family, fit or not
-_AT_ONCE = 8  # shapes that a process is given
+_ENOUGH = 1.5  # times as many fit ones as are chosen from them
+_BLOCK = 32  # shapes that are looked at before they are counted
 
 
 @dataclass(frozen=True)
 class Shown:
-    """How a shape comes out: by how much its latent is sharpened and thicker, and how many parts,
-    holes and handles are then too many or lacking (none are counted of what loses thin parts)."""
+    """How a shape comes out: by how much its latent is sharpened and thicker, how many parts, holes
+    and handles are then too many or lacking (none are counted of what loses thin parts), and how
+    ragged its surface is (1: as much as what is fit may be)."""
 
     sharpened: float
     thicker: float
     torn: float = np.inf
+    ragged: float = np.inf
 
     @property
     def fit(self) -> bool:
         """Whether it is whole."""
-        return self.torn == 0
+        return self.torn == 0 and self.ragged <= 1
+
+    @property
+    def faults(self) -> float:
+        """The less, the better."""
+        return self.torn + self.ragged
 
 
 def file(net: ShapeNet, codes: np.ndarray, shapes: int, tried: int, count: int) -> bytes:
     """`exemplars.npz`: of each family at most `count` of the first `shapes` procedural shapes.
 
-    `tried` of each family are looked at, at random. So that those that are chosen are spread as the
-    family is, each is the fit one that is nearest, by `codes` (shapes x CODE) and proportions, to a
-    shape drawn at random.
+    `tried` of each family are looked at, at random, if so many it takes until there are fit ones to
+    choose from. So that those that are chosen are spread as the family is, each is the fit one that
+    is nearest, by `codes` (shapes x CODE) and proportions, to a shape drawn at random.
     """
     training, latents = samples.training(shapes, False), grids.training(shapes, False)
     held: dict[str, np.ndarray] = {}
@@ -62,12 +74,15 @@ def file(net: ShapeNet, codes: np.ndarray, shapes: int, tried: int, count: int) 
             own = np.flatnonzero(training.category == number)
             if not len(own):
                 continue
-            rows = rng.permutation(own)[:tried]
-            looked_at = ((int(row), latents[row]) for row in rows)
-            shown = list(pool.imap(functools.partial(_shown, net, shapes), looked_at, _AT_ONCE))
-            fit = fit_ones(shown)
             grown = family in shape_export.GROWN
             many = count // 3 if grown else count  # they take more space
+            rows = rng.permutation(own)[:tried]
+            shown: list[Shown] = []
+            while len(shown) < len(rows) and sum(one.fit for one in shown) < _ENOUGH * many:
+                block = rows[len(shown) : len(shown) + _BLOCK]
+                looked_at = [(int(row), latents[row]) for row in block]
+                shown += pool.map(functools.partial(_shown, net, shapes), looked_at, 4)
+            fit = fit_ones(shown)
             goals = rng.choice(own, min(many, len(fit)), replace=False)
             near = spread(
                 codes[rows[fit]], training.size[rows[fit]], codes[goals], training.size[goals]
@@ -80,9 +95,9 @@ def file(net: ShapeNet, codes: np.ndarray, shapes: int, tried: int, count: int) 
 
 
 def fit_ones(shown: Sequence[Shown]) -> np.ndarray:
-    """The places of the fit ones; if there are too few, of the least torn too."""
-    order = np.argsort([one.torn for one in shown], kind="stable")
-    return order[: max(sum(one.fit for one in shown), _FEWEST)]
+    """The places of the fit ones; if there are too few, of those with the fewest faults too."""
+    order = sorted(range(len(shown)), key=lambda place: (not shown[place].fit, shown[place].faults))
+    return np.array(order[: max(sum(one.fit for one in shown), _FEWEST)], np.int64)
 
 
 def spread(
@@ -132,22 +147,32 @@ def _shown(net: ShapeNet, shapes: int, told: tuple[int, np.ndarray]) -> Shown:
         kept = float(both[one] / inside.sum()) if inside.any() else 1.0
         if kept < least:
             continue
-        surfaces = (
-            extract(field, _CELLS, TRUNCATION, Job())
-            for field in (
-                shape_export.distance(net, tried[one : one + 1]),
-                lambda points, thicker=thicker: solid.distance(points) - np.float32(thicker),
-            )
-        )
-        pair = [Mesh(*mesh.solid(*surface)) for surface in surfaces]
+
+        def true(points: np.ndarray, thicker: float = thicker) -> np.ndarray:
+            return solid.distance(points) - np.float32(thicker)
+
+        fields = (shape_export.distance(net, tried[one : one + 1]), true)
+        pair = [Mesh(*mesh.solid(*extract(field, _CELLS, TRUNCATION, Job()))) for field in fields]
         if not all(len(each.faces) for each in pair):
             continue
-        shown = Shown(ways[one].sharpened, thicker, _torn(*pair))
-        if shown.torn < best.torn:
+        shown = Shown(ways[one].sharpened, thicker, _torn(*pair), ragged(pair[0], true))
+        if shown.faults < best.faults:
             best = shown
         if best.fit:
             break
     return best
+
+
+def ragged(made: Mesh, distance: Callable[[np.ndarray], np.ndarray]) -> float:
+    """How ragged a surface is beside the true one, that of a `distance` of points (N x 3): 1 is as
+    much as what is fit may be."""
+    corners = made.vertices[made.faces]
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    area = np.linalg.norm(normals, axis=1)
+    slopes, _ = samples.slope(distance, corners.mean(1), _STEP)
+    turned = (normals * slopes).sum(1) < _TURNED * area
+    away = float(np.abs(distance(made.vertices)).max())
+    return max(float(area[turned].sum() / max(area.sum(), 1e-9)) / _RAGGED, away / _AWAY)
 
 
 def _torn(made: Mesh, truth: Mesh) -> float:

@@ -52,7 +52,7 @@ class RefinerSettings:
     even: float = 1.0  # weight of the differences between nodes
     sharpened: float = 0.2  # how much what is refined is sharpened, at most
     thin: float = 0.94  # share of thin parts: where less than that keeps it, less is enough
-    tried: int = 150  # procedural shapes of a family that are looked at to find exemplars
+    tried: int = 450  # procedural shapes of a family that are looked at, at most, for exemplars
     exemplars: int = 60  # of a family
     held_out: int = 170  # procedural shapes that are never trained on
     width: int = 24
