@@ -15,6 +15,7 @@ from scipy.spatial import cKDTree
 
 from triptych import bundle
 from triptych.engine import Engine, Job
+from triptych.shape.assembly import Assembler
 from triptych.shape.implicit import Implicit
 from triptych.shape.mesh import Mesh, fitted, sampled, solid
 from triptych.shape.model import ShapeModel
@@ -54,6 +55,7 @@ def main() -> None:
     )
     options = made.parse_args()
     model = ShapeModel("shape", Engine(["cpu"], options.threads), Job())
+    assembler = Assembler(model)
     training = samples.training(options.training, False)
     latents = grids.training(options.training, False)
     sizes = shape_export.proportions(training.size)
@@ -82,8 +84,8 @@ def main() -> None:
             return Implicit(model.built(code, family, size), family, size)
 
         def by_network(seed: int, family: str = family) -> Implicit:
-            size = model.sized(family, (None, None, None), seed)  # as where none is asked for
-            return model.drawn(family, size, seed)
+            size = assembler.sized(family, (None, None, None), seed)  # as where none is asked for
+            return assembler.drawn(family, size, seed)
 
         sets = {
             "network": [_made(model, by_network(7000 + n)) for n in range(len(chosen))],

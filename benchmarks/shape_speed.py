@@ -13,6 +13,7 @@ from results import card_metrics, parser, publish, table, verdict
 
 from triptych import bundle
 from triptych.engine import Engine, Job
+from triptych.shape.assembly import Assembler
 from triptych.shape.grid import Grid
 from triptych.shape.model import ShapeModel
 from triptych.task import get_task
@@ -62,7 +63,7 @@ def main() -> None:
 def field_seconds(model: ShapeModel, detail: int) -> tuple[float, float]:
     """Seconds to evaluate a chair's field on the whole grid, and from coarse to fine."""
     size = np.array(model.category("chair").size)
-    latent = model.drawn("chair", size, 3).latent
+    latent = Assembler(model).drawn("chair", size, 3).latent
     took = []
     for dense in (True, False):
         field = model.field(latent, 0.0)

@@ -11,6 +11,8 @@ import trimesh
 from tests.shape.test_shape import ENGINE, check
 
 from triptych.engine import Job
+from triptych.shape import exemplars
+from triptych.shape.assembly import Assembler
 from triptych.shape.category import categories_of
 from triptych.shape.mesh import Mesh
 from triptych.shape.model import ShapeModel
@@ -31,7 +33,9 @@ def made(task: Any, given_: Any = None, **values: Any) -> Mesh:
 def test_each_category_makes_sound_shapes_around_its_usual_size(shipped: ShapeModel):
     for number, category in enumerate(categories_of(shipped.bundle)):
         check(made(SHAPE, category=category.name, seed=number, variety=0.0), category.size)
-        sizes = [shipped.sized(category.name, (None, None, None), seed) for seed in range(80)]
+        sizes = [
+            Assembler(shipped).sized(category.name, (None, None, None), seed) for seed in range(80)
+        ]
         check(made(SHAPE, category=category.name, seed=number), sizes[number])
         assert (np.min(sizes, 0) < category.size).all()
         assert (np.max(sizes, 0) > category.size).all()
@@ -48,11 +52,12 @@ def test_what_is_drawn_is_in_one_piece_and_no_exemplar(shipped: ShapeModel):
 
 def test_most_chairs_are_parts_of_two_exemplars(shipped: ShapeModel):
     size = np.array([0.5, 0.9, 0.5])
-    drawn = np.concatenate([shipped.drawn("chair", size, seed).latent for seed in range(12)])
-    own = shipped._of("chair").latents
+    assembler, held = Assembler(shipped), shipped.bundle.arrays("exemplars.npz")
+    drawn = np.concatenate([assembler.drawn("chair", size, seed).latent for seed in range(12)])
+    own, _ = exemplars.unpacked(held, "chair", shipped.nodes)
     whole = np.abs(drawn[:, None, :-3] - own[:, :-3]).max(2).min(1) < 0.02
     assert whole.sum() <= 3
-    assert np.abs(shipped.drawn("chair", size, 0, 0.0).latent - own).max(1).min() == 0
+    assert np.abs(assembler.drawn("chair", size, 0, 0.0).latent - own).max(1).min() == 0
 
 
 def test_a_new_shape_stays_near_what_it_was_varied_from():

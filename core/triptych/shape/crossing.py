@@ -54,7 +54,8 @@ def seams(one: Array, others: Array, nodes: int) -> tuple[Array, Array]:
     """Where each of the `others` (N x LATENT) goes best over into a latent (1 x LATENT), in height.
 
     Returns the nodes (N) and how much is gained there (N): how unlike the two are, above or below,
-    where it is less, less what the step costs. It is -inf where no slices are alike enough.
+    where it is less, less what the step costs. It is -inf where no slices are alike enough, or too
+    little would be left.
     """
     step, both, either = _slices(one, others, nodes)
     above = _unlike_below(both[:, ::-1], either[:, ::-1])[:, ::-1]

@@ -15,6 +15,7 @@ from triptych.engine import Engine, Job
 from triptych.errors import UserError
 from triptych.models import model_parameter
 from triptych.shape import mesh as meshes
+from triptych.shape.assembly import Assembler
 from triptych.shape.category import DIRECTIONS, categories, completed
 from triptych.shape.crossing import crossed
 from triptych.shape.decimate import decimated
@@ -41,8 +42,9 @@ def shape(given: None, job: Job, engine: Engine, **values: Any) -> Result:
     model = ShapeModel(values["model"], engine, job)
     category = model.category(values["category"]).name
     seed, variety = values["seed"], values["variety"]
-    size = model.sized(category, _asked(values), seed, variety)
-    one = model.moved(model.drawn(category, size, seed, variety), _steps(values))
+    assembler = Assembler(model)
+    size = assembler.sized(category, _asked(values), seed, variety)
+    one = assembler.moved(assembler.drawn(category, size, seed, variety), _steps(values))
     return _solid(model, one, job, values)
 
 
@@ -61,7 +63,7 @@ def from_picture(
     pixels, alpha = _opened(image)
     seen = model.looked_at(pixels, alpha, category, _asked(values))
     if variety > 0:
-        seen = model.varied(seen, variety, seed)
+        seen = Assembler(model).varied(seen, variety, seed)
     return _solid(model, seen, job, values)
 
 
@@ -70,9 +72,10 @@ def vary(given: Mesh, job: Job, engine: Engine, amount: float, seed: int, **valu
     model = ShapeModel(values["model"], engine, job)
     one = model.understood(given)
     one = dataclasses.replace(one, size=completed(one.size, _asked(values)))
+    assembler = Assembler(model)
     if amount > 0:
-        one = model.varied(one, amount, seed)
-    return _solid(model, model.moved(one, _steps(values)), job, values)
+        one = assembler.varied(one, amount, seed)
+    return _solid(model, assembler.moved(one, _steps(values)), job, values)
 
 
 def cross(
@@ -103,6 +106,7 @@ def like(
     shapes it is the first.
     """
     model = ShapeModel(values["model"], engine, job)
+    assembler = Assembler(model)
     liked = [model.understood(_loaded(one)) for one in favourites]
     unloved = [model.understood(_loaded(one)) for one in rejected or ()]
     good, bad = ([model.code(one) for one in some] for some in (liked, unloved))
@@ -113,7 +117,7 @@ def like(
         one, *others = (liked[place] for place in rng.permutation(len(liked)))
         one = dataclasses.replace(one, size=completed(one.size, _asked(values)))
         others = [other for other in others if other.category == one.category]
-        made = model.like([one, *others[:1]], spread, int(rng.integers(1 << 31)))
+        made = assembler.like([one, *others[:1]], spread, int(rng.integers(1 << 31)))
         code = model.code(made)
         near = max(_NEARLY, min(_apart(code, one) for one in good))
         away = min((_apart(code, one) for one in bad), default=1.0)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from triptych import bundle
 from triptych.engine import Engine, Job
+from triptych.shape.assembly import Assembler
 from triptych.shape.category import DIRECTIONS
 from triptych.shape.distances import signed_distances
 from triptych.shape.implicit import Implicit
@@ -248,7 +249,9 @@ def test_codes_and_their_generator_go_into_the_bundle(tmp_path: Path) -> None:
         code = model.code(Implicit(latent, "chair", latent[0, -3:]))
         built = model.built(code, "chair", latent[0, -3:])
         assert model.code_drawn("chair", latent[0, -3:], seed=1).shape == (1, CODE)
-        drawn = model.drawn("chair", latent[0, -3:], seed=1)  # no exemplars: as the network does it
+        drawn = Assembler(model).drawn(
+            "chair", latent[0, -3:], seed=1
+        )  # no exemplars: as the network does it
         assert drawn.latent.shape == latent.shape
         assert not drawn.warp.any()
     np.testing.assert_allclose(code, told.numpy(), atol=2e-3)
