@@ -14,6 +14,7 @@ Array = NDArray[Any]
 _THICK = 0.015  # of the cube's half side: what is as near as that to a slice is in it
 _BESIDE = 0.1  # of it: distances from a surface that tell where it is
 _STEP = 0.016  # of it: by how much surfaces may be apart, on the mean, where two shapes are joined
+_WORST = 0.04  # and at most: no corner of a top stands out from another
 _STEP_BESIDE = 0.04  # and just above or below: what ends between two boards hangs in the air
 _APART = 0.12  # how unlike they are, above as well as below, at least
 _STRETCHED = 0.25  # of their proportions, as logarithms, at most
@@ -57,26 +58,29 @@ def seams(one: Array, others: Array, nodes: int) -> tuple[Array, Array]:
     where it is less, less what the step costs. It is -inf where no slices are alike enough, or too
     little would be left.
     """
-    step, both, either = _slices(one, others, nodes)
+    step, worst, both, either = _slices(one, others, nodes)
     above = _unlike_below(both[:, ::-1], either[:, ::-1])[:, ::-1]
     least = np.minimum(_unlike_below(both, either), above)
     volumes = np.minimum(_volumes(one, others, nodes), _volumes(others, one, nodes))
     beside = np.minimum(np.roll(step, 1, 1), np.roll(step, -1, 1))
-    fit = (either > 0) & (step <= _STEP) & (beside <= _STEP_BESIDE)
+    fit = (either > 0) & (step <= _STEP) & (worst <= _WORST) & (beside <= _STEP_BESIDE)
     fit &= (least >= _APART) & (volumes >= _WHOLE)
     sides = np.abs(np.log(others[:, -3:] / one[:, -3:])).max(1)
     worth = np.where(fit & (sides < _STRETCHED)[:, None], least - _COST * step, -np.inf)
     return worth.argmax(1), worth.max(1)
 
 
-def _slices(one: Array, others: Array, nodes: int) -> tuple[Array, Array, Array]:
+def _slices(one: Array, others: Array, nodes: int) -> tuple[Array, Array, Array, Array]:
     """How far the surfaces of a latent and of each other one (N) are apart at each height, on the
-    mean, and how many nodes are there inside of both, and of either one: N x nodes each."""
+    mean and at most, and how many nodes are there inside of both, and of either one: N x nodes."""
     ours, theirs = (each[:, :-3].reshape(-1, nodes, nodes, nodes) for each in (one, others))
     near = (np.abs(ours) < _BESIDE) | (np.abs(theirs) < _BESIDE)
-    step = (np.abs(theirs - ours) * near).sum((1, 3)) / np.maximum(near.sum((1, 3)), 1)
+    apart = np.abs(theirs - ours)
+    step = (apart * near).sum((1, 3)) / np.maximum(near.sum((1, 3)), 1)
+    near = (np.abs(ours) < _WORST) | (np.abs(theirs) < _WORST)
     inside, other = ours < _THICK, theirs < _THICK
-    return step, (inside & other).sum((1, 3)), (inside | other).sum((1, 3))
+    worst = (apart * near).max((1, 3))
+    return step, worst, (inside & other).sum((1, 3)), (inside | other).sum((1, 3))
 
 
 def _volumes(upper: Array, lower: Array, nodes: int) -> Array:
@@ -102,7 +106,7 @@ def _unlike_below(both: Array, either: Array) -> Array:
 
 def _cut(one: Array, two: Array, share: float, nodes: int) -> int | None:
     """The node in height at which to go over from one latent to the other."""
-    (step,), (both,), (either,) = _slices(one, two, nodes)
+    (step,), _, (both,), (either,) = _slices(one, two, nodes)
     smaller = np.minimum(
         *((each[0, :-3].reshape(3 * (nodes,)) < _THICK).sum((0, 2)) for each in (one, two))
     )
