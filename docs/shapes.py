@@ -27,7 +27,7 @@ def main() -> None:
         for name, first in SEEDS.items()
     ]
     chairs, crossed = rows[0][1], []
-    for one, other in ((chairs[5], chairs[0]), (chairs[3], chairs[1])):
+    for one, other in ((chairs[1], chairs[5]), (chairs[2], chairs[0])):
         crossed += [one, made("cross_shapes", one, other=other), other]
     steps = np.linspace(-2.5, 2.5, COUNT)
     moved = [made("shape", category="vase", seed=101, curves=float(step)) for step in steps]

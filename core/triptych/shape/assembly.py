@@ -27,6 +27,7 @@ Array = NDArray[Any]
 _SIZES, _CHOICE, _PARTNER = 1, 2, 3  # apart from the seed's other draws
 _OPEN = 15.0  # how much less like the exemplar of a new shape may be, in squares of codes
 _TURNS, _TURN = 6, 150.0  # so many seeds each have their own exemplars, but for so much likeness
+_JOINED = 2.0  # the share of those that are joined, per variety above 1
 _GAINED = 60.0  # how much less like it may be what makes another shape of it
 _STRETCHED = 0.06  # of a new shape's sides beside its exemplar's, as logarithms
 _LOOSE = 0.7  # how much less like it may be what is varied, of how unlike the others are
@@ -67,22 +68,24 @@ class Assembler:
         """A new shape of this category and size (metres).
 
         What the network alone makes of a code that it draws may lie between unlike shapes, where
-        there are none. So the exemplar that is most like it is joined with another that is like it,
-        where they meet (parts of two, as in Funkhouser et al. 2004, "Modeling by example"), and
-        warped towards it (examples looked up beside a generator, as in Blattmann et al. 2022,
-        "Retrieval-augmented diffusion models"; deformed, as in Uy et al. 2020, "Deformation-aware
-        3D model embedding and retrieval"). Without exemplars it is what the network makes.
+        there are none. So the exemplar that is most like it is warped towards it (examples looked
+        up beside a generator, as in Blattmann et al. 2022, "Retrieval-augmented diffusion models";
+        deformed, as in Uy et al. 2020, "Deformation-aware 3D model embedding and retrieval"). The
+        more `variety` is above 1, the oftener it is parts of two, joined where they meet (as in
+        Funkhouser et al. 2004, "Modeling by example"): new, but not always of one piece. Without
+        exemplars it is what the network makes.
         """
         code = self.model.code_drawn(category, size, seed, variety)
         one = self.near(code, category, size, seed, variety)
         if not len(self._of(category).size):
             return one
-        if variety:
-            one = self._joined(one, code, size, seed, variety)
+        rng = np.random.default_rng((seed, _PARTNER))
+        if rng.random() < _JOINED * (variety - 1):
+            one = self._joined(one, code, size, variety, rng)
         return self._warped(one, code, size)
 
     def _joined(
-        self, one: Implicit, code: Array, size: Array, seed: int, variety: float
+        self, one: Implicit, code: Array, size: Array, variety: float, rng: np.random.Generator
     ) -> Implicit:
         """A shape above or below an exemplar that is like the code too; itself, if it meets
         none."""
@@ -90,7 +93,6 @@ class Assembler:
         rows, places, gained = self._partners(one)
         if not len(rows):
             return one
-        rng = np.random.default_rng((seed, _PARTNER))
         far = unlike(own.codes[rows], own.size[rows], code, size) - _GAINED * gained
         best = int((far - _OPEN * variety * rng.gumbel(size=len(far))).argmin())
         pair = one.latent, own.latents[rows[best]][None]

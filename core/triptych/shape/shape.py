@@ -284,7 +284,7 @@ SHAPE = Task(
             "Variety",
             "float",
             1.0,
-            "0 makes the typical shape; more is less usual.",
+            "0 makes the typical shape; above 1 some are joined of two.",
             minimum=0.0,
             maximum=1.5,
             step=0.05,
