@@ -374,12 +374,20 @@ class AbletonDouble:
         return found
 
     def _open(self, port: int) -> None:
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(("127.0.0.1", port))
+        self._socket = self._bound(port)
         self._socket.setblocking(False)
         self._remote = ("127.0.0.1", self.reply_port)
         self._send("/live/startup", ())
         self._send("/live/application/get/average_process_usage", ())
+
+    def _bound(self, port: int) -> socket.socket:
+        """A socket at a port, or at any (0) but that of the answers, or it would answer itself."""
+        made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        made.bind(("127.0.0.1", port))
+        if port or made.getsockname()[1] != self.reply_port:
+            return made
+        with made:
+            return self._bound(port)
 
     def _run(self) -> None:
         then = time.monotonic()

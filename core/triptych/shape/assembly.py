@@ -145,8 +145,8 @@ class Assembler:
         return self._near_codes([one], amount, seed, 2.0)
 
     def like(self, some: Sequence[Implicit], amount: float, seed: int) -> Implicit:
-        """A shape like one or two of a category, but none of these, of which about an `amount`
-        (0..1) is of another one."""
+        """A shape like one or two of a category, of which about an `amount` (0..1) is of another
+        one. It is none of these, but by no amount."""
         return self._near_codes(some, amount, seed, np.inf)
 
     def _near_codes(
@@ -167,7 +167,8 @@ class Assembler:
         same = [np.abs(latents - each.latent).max(1) < _SAME for each in some]
         loose = _LOOSE * amount**1.5 * np.median(unlike(codes, latents[:, -3:], near, one.size))
         far = unlike(codes, latents[:, -3:], goal, one.size) - loose * rng.gumbel(size=len(codes))
-        far[np.any(same, 0)] += again * max(loose, 1e-9)
+        if amount:
+            far[np.any(same, 0)] += again * max(loose, 1e-9)
         return self._replaced(one, latents, int(far.argmin()), goal)
 
     def _replaced(self, one: Implicit, latents: Array, place: int, code: Array) -> Implicit:
@@ -190,23 +191,15 @@ class Assembler:
         codes = self.model.codes(latents, one.category)
         return latents, codes
 
-    def _exemplar(self, place: int, category: str) -> Implicit:
-        own = self._of(category)
-        return Implicit(own.latents[place : place + 1], category, own.size[place])
-
     def near(
-        self,
-        code: Array,
-        category: str,
-        size: Array,
-        seed: int = 0,
-        variety: float = 0.0,
-        but: Implicit | None = None,
+        self, code: Array, category: str, size: Array, seed: int = 0, variety: float = 0.0
     ) -> Implicit:
-        """The exemplar that is most like a code of this category in this size (metres), but for
-        one. By `variety` (0..1.5) it is not always the nearest, for some are nearest to many codes,
-        and seeds that follow each other rarely share one. Without exemplars it is what the network
-        makes of the code."""
+        """The exemplar that is most like a code of this category in this size (metres).
+
+        By `variety` (0..1.5) it is not always the nearest, for some are nearest to many codes, and
+        seeds that follow each other rarely share one. Without exemplars it is what the network
+        makes of the code.
+        """
         own = self._of(category)
         if not len(own.size):
             return Implicit(self.model.built(code, category, size), category, size)
@@ -214,9 +207,8 @@ class Assembler:
         far = unlike(own.codes, own.size, code, size) - _OPEN * variety * chance
         if variety:
             far += _TURN * (np.arange(len(far)) % _TURNS != seed % _TURNS)
-        if but is not None:
-            far[np.abs(own.latents - but.latent).max(1) < _SAME] = np.inf
-        return self._exemplar(int(far.argmin()), category)
+        place = int(far.argmin())
+        return Implicit(own.latents[place : place + 1], category, own.size[place])
 
     def _warped(self, one: Implicit, code: Array, size: Array) -> Implicit:
         """The shape, in this size, warped towards what it would be if it had this code."""

@@ -249,9 +249,8 @@ def test_codes_and_their_generator_go_into_the_bundle(tmp_path: Path) -> None:
         code = model.code(Implicit(latent, "chair", latent[0, -3:]))
         built = model.built(code, "chair", latent[0, -3:])
         assert model.code_drawn("chair", latent[0, -3:], seed=1).shape == (1, CODE)
-        drawn = Assembler(model).drawn(
-            "chair", latent[0, -3:], seed=1
-        )  # no exemplars: as the network does it
+        # Without exemplars it is what the network makes.
+        drawn = Assembler(model).drawn("chair", latent[0, -3:], seed=1)
         assert drawn.latent.shape == latent.shape
         assert not drawn.warp.any()
     np.testing.assert_allclose(code, told.numpy(), atol=2e-3)
