@@ -1,10 +1,11 @@
 """Generated shapes against held-out ones, by the Chamfer distance of 2,048 points.
 
 MMD, COV and 1-NNA as in PointFlow (Yang et al. 2019, section 5.1) for each furniture family, on
-as many shapes as there are held-out ones of it. Beside the network stand training shapes drawn at
-random and a Gaussian in the space of codes (one a family, that follows the proportions); all
-sets are meshes extracted at 64 cubed and normalised, so that the autoencoder's faults count for the
-two that use it. Chamfer distance: the mean squared distance to the nearest point, both ways.
+as many shapes as there are held-out ones of it. Beside the network, which is what the task makes of
+its codes (exemplars, warped), stand training shapes drawn at random and a Gaussian in the space of
+codes (one a family, that follows the proportions); all sets are meshes extracted at 64 cubed and
+normalised, so that the autoencoder's faults count for the two that use it. Chamfer distance: the
+mean squared distance to the nearest point, both ways.
 """
 
 from __future__ import annotations

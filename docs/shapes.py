@@ -29,11 +29,13 @@ def main() -> None:
     chairs, crossed = rows[0][1], []
     for one, other in ((chairs[1], chairs[5]), (chairs[2], chairs[0])):
         crossed += [one, made("cross_shapes", one, other=other), other]
+    pairs = [made("shape", category="chair", seed=200 + n, variety=1.5) for n in range(COUNT)]
     steps = np.linspace(-2.5, 2.5, COUNT)
     moved = [made("shape", category="vase", seed=101, curves=float(step)) for step in steps]
     rows += [
+        ("Chairs of parts of two each", pairs),
         ("Two chairs, and between them their crossing; two others", crossed),
-        ("A vase, with fewer and more curves", moved),
+        ("A vase, from angular to curved", moved),
     ]
     sheet = Image.new("RGB", (COUNT * SIDE, len(rows) * (SIDE + CAPTION)), "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)

@@ -102,3 +102,14 @@ def test_no_seat_is_lost_where_two_are_joined():
         return latent(np.minimum(board, across - 0.2))
 
     assert not np.isfinite(seams(seat(-0.5), seat(0.5), NODES)[1]).any()
+
+
+@given(st.floats(0.0, 0.03))
+def test_what_stands_out_at_a_corner_or_is_of_other_proportions_is_not_joined(wide: float):
+    one, other = board(0.35, 0.55).latent, board(0.55, 0.35).latent
+    assert np.isfinite(seams(one, other, NODES)[1]).all()
+    slim = other.copy()
+    slim[0, -3:] = 0.5, 1.0, 0.5
+    corner = np.maximum(np.abs(X - 1), np.abs(Z - 1)) - wide
+    cornered = latent(np.minimum(other[0, :-3].reshape(X.shape), corner))
+    assert not np.isfinite(seams(one, np.concatenate([slim, cornered]), NODES)[1]).any()

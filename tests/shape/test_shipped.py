@@ -50,6 +50,15 @@ def test_what_is_drawn_is_in_one_piece_and_no_exemplar(shipped: ShapeModel):
     assert np.mean(np.array(pieces) == 1) >= 0.9
 
 
+def test_seeds_that_follow_each_other_start_from_other_exemplars(shipped: ShapeModel):
+    assembler = Assembler(shipped)
+    for category in ("chair", "shelf", "lamp"):
+        size = np.array(shipped.category(category).size)
+        codes = [shipped.code_drawn(category, size, seed) for seed in range(6)]
+        near = [assembler.near(code, category, size, n, 1.0) for n, code in enumerate(codes)]
+        assert len({one.latent.tobytes() for one in near}) == 6
+
+
 def test_with_most_variety_chairs_are_parts_of_two(shipped: ShapeModel):
     assembler, held = Assembler(shipped), shipped.bundle.arrays("exemplars.npz")
     own, _ = exemplars.unpacked(held, "chair", shipped.nodes)

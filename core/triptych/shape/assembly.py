@@ -47,8 +47,8 @@ class Assembler:
         self, category: str, asked: Sequence[float | None], seed: int, variety: float = 1.0
     ) -> Array:
         """The size of a new shape of this category, in metres: the usual one or, by `variety`,
-        nearly that of the exemplar which is most like what this seed draws, with what is asked of
-        its three measures."""
+        nearly that of the exemplar which is most like what this seed draws. Where some of its three
+        measures are asked for, the others are in proportion to those of any exemplar."""
         size = np.array(self.model.category(category).size)
         sizes = self._of(category).size
         if len(sizes) and variety:
@@ -134,11 +134,13 @@ class Assembler:
         goal = (here + sum(step * way for step, way in told)).astype(np.float32)
         if not len(self._of(one.category).size):
             return Implicit(self.model.built(goal, one.category, one.size), one.category, one.size)
-        latents, codes = self._like(one)
+        latents, codes, bent = self._like(one)
         far = unlike(codes, latents[:, -3:], goal, one.size)
         for step, way in told:
             far += _ALONG * (((codes - here) @ way[0] / (way**2).sum()) - step) ** 2
-        return self._replaced(one, latents, int(far.argmin()), goal)
+        place = int(far.argmin())
+        nearest = Implicit(latents[place : place + 1], one.category, one.size, bent[place])
+        return self._warped(nearest, goal, one.size)
 
     def varied(self, one: Implicit, amount: float, seed: int) -> Implicit:
         """The shape, of which about an `amount` (0..1) is of another one of its category."""
@@ -163,23 +165,22 @@ class Assembler:
         if not len(self._of(one.category).size):
             return Implicit(self.model.built(goal, one.category, one.size), one.category, one.size)
         found = [self._like(each) for each in some]
-        latents, codes = (np.concatenate(part) for part in zip(*found, strict=True))
+        latents, codes, bent = (np.concatenate(part) for part in zip(*found, strict=True))
+        once = np.sort(np.unique(latents, axis=0, return_index=True)[1])
+        latents, codes, bent = latents[once], codes[once], bent[once]
         same = [np.abs(latents - each.latent).max(1) < _SAME for each in some]
         loose = _LOOSE * amount**1.5 * np.median(unlike(codes, latents[:, -3:], near, one.size))
         far = unlike(codes, latents[:, -3:], goal, one.size) - loose * rng.gumbel(size=len(codes))
         if amount:
             far[np.any(same, 0)] += again * max(loose, 1e-9)
-        return self._replaced(one, latents, int(far.argmin()), goal)
+        place = int(far.argmin())
+        nearest = Implicit(latents[place : place + 1], one.category, one.size, bent[place])
+        return self._warped(nearest, goal, one.size)
 
-    def _replaced(self, one: Implicit, latents: Array, place: int, code: Array) -> Implicit:
-        """That of the latents, of which the first is the shape's own, warped towards a code."""
-        bent = one.warp if place == 0 else warp.none()
-        found = Implicit(latents[place : place + 1], one.category, one.size, bent)
-        return self._warped(found, code, one.size)
-
-    def _like(self, one: Implicit) -> tuple[Array, Array]:
-        """The latents (N x LATENT) and codes (N x CODE) of the shape, of the exemplars of its
-        category, and of what is made of it above or below one of them, where that is another."""
+    def _like(self, one: Implicit) -> tuple[Array, Array, Array]:
+        """The latents (N x LATENT), codes (N x CODE) and warps (N x 3 x TERMS) of the shape, of the
+        exemplars of its category, and of what is made of it above or below one of them, where that
+        is another."""
         own = self._of(one.category).latents
         made = [one.latent, own]
         for row, place, _ in zip(*self._partners(one), strict=True):
@@ -188,8 +189,9 @@ class Assembler:
         latents = np.concatenate(made)
         same = np.abs(latents - one.latent).max(1) < _SAME
         latents = latents[~same | (np.arange(len(same)) == 0)]
-        codes = self.model.codes(latents, one.category)
-        return latents, codes
+        bent = np.repeat(warp.none()[None], len(latents), 0)
+        bent[0] = one.warp
+        return latents, self.model.codes(latents, one.category), bent
 
     def near(
         self, code: Array, category: str, size: Array, seed: int = 0, variety: float = 0.0

@@ -50,7 +50,7 @@ class Shown:
 
     @property
     def fit(self) -> bool:
-        """Whether it is whole."""
+        """Whether it is whole, and hardly ragged."""
         return self.torn == 0 and self.ragged <= 1
 
     @property
