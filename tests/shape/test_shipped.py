@@ -31,11 +31,10 @@ def made(task: Any, given_: Any = None, **values: Any) -> Mesh:
 
 
 def test_each_category_makes_sound_shapes_around_its_usual_size(shipped: ShapeModel):
+    assembler = Assembler(shipped)
     for number, category in enumerate(categories_of(shipped.bundle)):
         check(made(SHAPE, category=category.name, seed=number, variety=0.0), category.size)
-        sizes = [
-            Assembler(shipped).sized(category.name, (None, None, None), seed) for seed in range(80)
-        ]
+        sizes = [assembler.sized(category.name, (None, None, None), seed) for seed in range(80)]
         check(made(SHAPE, category=category.name, seed=number), sizes[number])
         assert (np.min(sizes, 0) < category.size).all()
         assert (np.max(sizes, 0) > category.size).all()

@@ -134,13 +134,11 @@ class Assembler:
         goal = (here + sum(step * way for step, way in told)).astype(np.float32)
         if not len(self._of(one.category).size):
             return Implicit(self.model.built(goal, one.category, one.size), one.category, one.size)
-        latents, codes, bent = self._like(one)
-        far = unlike(codes, latents[:, -3:], goal, one.size)
+        known = self._like(one)
+        far = unlike(known.codes, known.latents[:, -3:], goal, one.size)
         for step, way in told:
-            far += _ALONG * (((codes - here) @ way[0] / (way**2).sum()) - step) ** 2
-        place = int(far.argmin())
-        nearest = Implicit(latents[place : place + 1], one.category, one.size, bent[place])
-        return self._warped(nearest, goal, one.size)
+            far += _ALONG * (((known.codes - here) @ way[0] / (way**2).sum()) - step) ** 2
+        return self._warped(known.at(int(far.argmin()), one), goal, one.size)
 
     def varied(self, one: Implicit, amount: float, seed: int) -> Implicit:
         """The shape, of which about an `amount` (0..1) is of another one of its category."""
@@ -164,34 +162,34 @@ class Assembler:
         goal = near + np.float32(amount) * (drawn - near)
         if not len(self._of(one.category).size):
             return Implicit(self.model.built(goal, one.category, one.size), one.category, one.size)
-        found = [self._like(each) for each in some]
-        latents, codes, bent = (np.concatenate(part) for part in zip(*found, strict=True))
-        once = np.sort(np.unique(latents, axis=0, return_index=True)[1])
-        latents, codes, bent = latents[once], codes[once], bent[once]
-        same = [np.abs(latents - each.latent).max(1) < _SAME for each in some]
-        loose = _LOOSE * amount**1.5 * np.median(unlike(codes, latents[:, -3:], near, one.size))
-        far = unlike(codes, latents[:, -3:], goal, one.size) - loose * rng.gumbel(size=len(codes))
+        known = _Like.merged([self._like(each) for each in some])
+        sides = known.latents[:, -3:]
+        loose = _LOOSE * amount**1.5 * np.median(unlike(known.codes, sides, near, one.size))
+        far = unlike(known.codes, sides, goal, one.size) - loose * rng.gumbel(size=len(sides))
         if amount:
+            same = [np.abs(known.latents - each.latent).max(1) < _SAME for each in some]
             far[np.any(same, 0)] += again * max(loose, 1e-9)
-        place = int(far.argmin())
-        nearest = Implicit(latents[place : place + 1], one.category, one.size, bent[place])
-        return self._warped(nearest, goal, one.size)
+        return self._warped(known.at(int(far.argmin()), one), goal, one.size)
 
-    def _like(self, one: Implicit) -> tuple[Array, Array, Array]:
-        """The latents (N x LATENT), codes (N x CODE) and warps (N x 3 x TERMS) of the shape, of the
-        exemplars of its category, and of what is made of it above or below one of them, where that
-        is another."""
-        own = self._of(one.category).latents
-        made = [one.latent, own]
+    def _like(self, one: Implicit) -> _Like:
+        """The shape, the exemplars of its category, and what is made of it above or below one of
+        them, where that is another."""
+        own = self._of(one.category)
+        pairs: list[Array] = [one.latent]
         for row, place, _ in zip(*self._partners(one), strict=True):
-            pair = one.latent, own[row][None]
-            made += [joined(a, b, int(place), 0.5, self.model.nodes) for a, b in (pair, pair[::-1])]
-        latents = np.concatenate(made)
-        same = np.abs(latents - one.latent).max(1) < _SAME
-        latents = latents[~same | (np.arange(len(same)) == 0)]
-        bent = np.repeat(warp.none()[None], len(latents), 0)
-        bent[0] = one.warp
-        return latents, self.model.codes(latents, one.category), bent
+            pair = one.latent, own.latents[row][None]
+            pairs += [
+                joined(a, b, int(place), 0.5, self.model.nodes) for a, b in (pair, pair[::-1])
+            ]
+        made = np.concatenate(pairs)
+        latents = np.concatenate([made[:1], own.latents, made[1:]])
+        codes = self.model.codes(made, one.category)
+        codes = np.concatenate([codes[:1], own.codes, codes[1:]])
+        kept = np.abs(latents - one.latent).max(1) >= _SAME
+        kept[0] = True
+        warps = np.repeat(warp.none()[None], len(latents), 0)
+        warps[0] = one.warp
+        return _Like(latents[kept], codes[kept], warps[kept])
 
     def near(
         self, code: Array, category: str, size: Array, seed: int = 0, variety: float = 0.0
@@ -247,3 +245,29 @@ class _Exemplars:
     latents: Array
     codes: Array
     size: Array
+
+
+@dataclass(frozen=True)
+class _Like:
+    """What a new shape is chosen from: latents (N x LATENT), codes (N x CODE) and warps
+    (N x 3 x TERMS)."""
+
+    latents: Array
+    codes: Array
+    warps: Array
+
+    @classmethod
+    def merged(cls, some: Sequence[_Like]) -> _Like:
+        """All of them, none twice."""
+        latents = np.concatenate([each.latents for each in some])
+        once = np.sort(np.unique(latents, axis=0, return_index=True)[1])
+        codes, warps = (
+            np.concatenate([getattr(each, name) for each in some])[once]
+            for name in ("codes", "warps")
+        )
+        return cls(latents[once], codes, warps)
+
+    def at(self, place: int, one: Implicit) -> Implicit:
+        """That at a place, of the category and in the size of `one`."""
+        latent = self.latents[place : place + 1]
+        return Implicit(latent, one.category, one.size, self.warps[place])

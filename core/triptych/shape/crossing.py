@@ -1,4 +1,4 @@
-"""A crossing of two shapes: the upper part of one on the lower part of the other."""
+"""Two shapes made one: the upper part of one on the lower part of the other."""
 
 from __future__ import annotations
 
