@@ -26,6 +26,7 @@ from subjects import photographs
 from triptych.bundle import get_bundle, open_bundle
 from triptych.engine import Engine, Job
 from triptych.image.style import paint
+from triptych.image.weight_delta import Delta, read
 from triptych.training import data, loop
 from triptych.training.image import style_data
 from triptych.training.image.own_style import OwnStyleRecipe, OwnStyleSettings
@@ -76,11 +77,11 @@ def main() -> None:
     held = style_data.split(root).held_styles[: options.pictures]
     styles = {Path(work.file).stem: work.picture for work in held}
 
-    def objective(code: np.ndarray, style: Image.Image) -> float:
+    def objective(code: np.ndarray, style: Image.Image, delta: Delta | None = None) -> float:
         targets = style_targets(judge, as_tensor(data.fit(style, STYLE_SIDE)))
         values = []
         for photo in photos:
-            made = paint(base, photo, code, 0, engine, Job(), 1280)
+            made = paint(base, photo, code, 0, engine, Job(), 1280, delta=delta)
             wanted = content_target(judge, _tensor(photo))
             with torch.no_grad():
                 values.append(float(style_objective(judge, _tensor(made), wanted, targets)[0]))
@@ -88,7 +89,11 @@ def main() -> None:
 
     folder = root / "styles" / "public_domain"
     shipped = [
-        objective(library[row : row + 1], Image.open(folder / f"{name}.jpg").convert("RGB"))
+        objective(
+            library[row : row + 1],
+            Image.open(folder / f"{name}.jpg").convert("RGB"),
+            read(base, row),
+        )
         for row, name in enumerate(style_data.LIBRARY)
     ]
     level = float(np.mean(shipped))

@@ -1,7 +1,7 @@
 """Parity: the style network in PyTorch, its weights read back from the bundle, against ONNX.
 
-On three shapes: each graph on the same inputs, and the whole chain (predict, measure, render),
-where each side goes on with its own numbers.
+On three shapes, each with the weights of a library style: each graph on the same inputs, and the
+whole chain (predict, measure, render), where each side goes on with its own numbers.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import torch
 
 from triptych import bundle
 from triptych.engine import Engine
+from triptych.image.weight_delta import Delta, graph_with, read
 from triptych.training.image.style_export import load_style
 
 BAR = 1e-3
@@ -25,12 +26,9 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     engine = Engine(["cpu"], threads=options.threads)
     found = bundle.get_bundle("style", "style")
-    model, statistics, codes = load_style(found.path)
-    model.eval()
-    statistics.eval()
 
-    def ort(graph: str, **inputs: np.ndarray) -> np.ndarray:
-        (value,) = engine.run(found.graph(graph), inputs).values()
+    def ort(graph: str, delta: Delta | None = None, **inputs: np.ndarray) -> np.ndarray:
+        (value,) = engine.run(graph_with(found, graph, delta or {}), inputs).values()
         return value
 
     def apart(here: torch.Tensor, there: np.ndarray) -> float:
@@ -44,6 +42,11 @@ def main() -> None:
         x = subjects.as_tensor(subjects.as_floats(crop))
         other = photographs[number + 3].resize((width + 50 * number, height + 30))
         style = subjects.as_tensor(subjects.as_floats(other))
+        # a library style, whose network has weights of its own, and a picture as style on them
+        name, delta = found.card.presets[number]["name"], read(found, number)
+        model, statistics, codes = load_style(found.path, name)
+        model.eval()
+        statistics.eval()
         code = torch.from_numpy(codes[number : number + 1])
         with torch.no_grad():
             grain = torch.rand(1, 1, height, width)
@@ -52,16 +55,17 @@ def main() -> None:
             chain = model.net.render(x, model.net.measure(x, predicted, grain), grain)
             canvas, known = {"picture": x.numpy(), "grain": grain.numpy()}, affine.numpy()
             predicted_there = ort("predict", style=style.numpy())
-            affine_there = ort("measure", **canvas, code=predicted_there)
+            affine_there = ort("measure", delta, **canvas, code=predicted_there)
             rows.append(
                 [
                     f"{width} x {height}",
-                    apart(affine, ort("measure", **canvas, code=code.numpy())),
+                    apart(affine, ort("measure", delta, **canvas, code=code.numpy())),
                     apart(
-                        model.net.render(x, affine, grain), ort("render", **canvas, affine=known)
+                        model.net.render(x, affine, grain),
+                        ort("render", delta, **canvas, affine=known),
                     ),
                     apart(predicted, predicted_there),
-                    apart(chain, ort("render", **canvas, affine=affine_there)),
+                    apart(chain, ort("render", delta, **canvas, affine=affine_there)),
                 ]
             )
     worst = max(float(value) for row in rows for value in row[1:])

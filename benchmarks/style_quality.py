@@ -8,6 +8,7 @@ evaluations L-BFGS needs, from noise and from the photograph, until its picture 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import math
 import multiprocessing
@@ -197,9 +198,10 @@ def _styles(options: argparse.Namespace, found: bundle.Bundle) -> list[subjects.
 
 
 def _version(found: bundle.Bundle) -> str:
-    """Changes whenever the network or a code does, not with the card's text."""
+    """Changes whenever the network, a code or a weight delta does, not with the card's text."""
     parts = [graph.sha256 for graph in found.card.graphs.values()]
-    return "".join(part[:6] for part in [*parts, found.card.files["codes.npz"]])
+    parts += [sha256 for name, sha256 in found.card.files.items() if name.endswith(".npz")]
+    return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
 
 
 _work: Work | None = None

@@ -16,7 +16,7 @@ import shutil
 import threading
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +48,16 @@ _TINY = b64decode(
 )
 _DTYPES = {"tensor(float)": "float32", "tensor(double)": "float64"}  # others have NumPy's names
 _QUIET = 4  # onnxruntime's log level "fatal": what fails arrives as an exception, said once
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A graph with other weights than those in its file: `content` makes the file's bytes anew, and
+    `key` tells one variant of a file from another. Without them it is the file itself."""
+
+    path: Path
+    key: str = ""
+    content: Callable[[], bytes] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -129,7 +139,7 @@ class Engine:
         self.threads = _threads_wanted() if threads is None else threads
         if self.threads < 0:
             raise UserError(f"the number of threads is {threads}; it must be at least 1.")
-        self._sessions: dict[Path, tuple[tuple[int, int], Any]] = {}
+        self._sessions: dict[Path, tuple[tuple[int, int, str], Any]] = {}
         self._lock = threading.Lock()
 
     @functools.cached_property
@@ -154,7 +164,10 @@ class Engine:
         return name
 
     def run(
-        self, model: str | Path, inputs: Mapping[str, np.ndarray], job: Job | None = None
+        self,
+        model: str | Path | Variant,
+        inputs: Mapping[str, np.ndarray],
+        job: Job | None = None,
     ) -> dict[str, np.ndarray]:
         """Run the graph in the file `model` (see `Bundle.graph`) and return its outputs by name.
 
@@ -164,8 +177,9 @@ class Engine:
         """
         job = job or Job()
         job.check()
-        session = self.session(model)
-        _check_inputs(Path(model).name, session, inputs)
+        model = model if isinstance(model, Variant) else Variant(Path(model))
+        session, name = self.session(model), model.path.name
+        _check_inputs(name, session, inputs)
         options = _ort().RunOptions()
         options.log_severity_level = _QUIET
         try:
@@ -179,37 +193,40 @@ class Engine:
                 raise UserError(
                     "there is not enough memory for this run: use a smaller picture or tile."
                 ) from error
-            raise UserError(f"the model {Path(model).name} failed: {one_line(error)}") from error
+            raise UserError(f"the model {name} failed: {one_line(error)}") from error
         job.check()
         return {out.name: value for out, value in zip(session.get_outputs(), outputs, strict=True)}
 
-    def session(self, model: str | Path) -> Any:
-        """The cached `onnxruntime.InferenceSession` of a file; a changed file is loaded again."""
-        path = Path(os.path.abspath(model))  # noqa: PTH100 (resolve asks the disk for each folder)
+    def session(self, model: str | Path | Variant) -> Any:
+        """The cached `onnxruntime.InferenceSession` of a file; a changed file is loaded again, and
+        so is another variant: of those only the last is kept."""
+        variant = model if isinstance(model, Variant) else Variant(Path(model))
+        # resolve would ask the disk for each folder
+        path = Path(os.path.abspath(variant.path))  # noqa: PTH100
         try:
             stat = path.stat()
         except OSError as error:
             raise UserError(f"the model file {path} cannot be read: {one_line(error)}") from error
-        stamp = (stat.st_mtime_ns, stat.st_size)
+        stamp = (stat.st_mtime_ns, stat.st_size, variant.key)
         with self._lock:
             known = self._sessions.get(path)
             if known is None or known[0] != stamp:
-                known = (stamp, self._open(path))
+                known = (stamp, self._open(path, variant.content))
                 self._sessions[path] = known
         return known[1]
 
-    def _open(self, path: Path) -> Any:
-        provider = self.provider
+    def _open(self, path: Path, content: Callable[[], bytes] | None) -> Any:
+        provider, model = self.provider, content() if content else str(path)
         if provider != _CPU:
             try:
-                session = _create(str(path), provider, self.threads)
+                session = _create(model, provider, self.threads)
                 if session.get_providers()[0] == provider:
                     return session
             except Exception as error:
                 log.debug("%s does not run on %s: %s", path, provider, error)
             warn_once(f"{path.name} does not run on {_SHORT[provider]}: running it on the CPU")
         try:
-            return _create(str(path), _CPU, self.threads)
+            return _create(model, _CPU, self.threads)
         except Exception as error:
             raise UserError(f"the model {path.name} cannot be opened: {one_line(error)}") from error
 

@@ -20,10 +20,12 @@ from PIL import Image
 from triptych import bundle
 from triptych.engine import Engine, Event, Job
 from triptych.errors import Cancelled, UserError
-from triptych.image.style import TASK, style_choices, styles
+from triptych.image.style import TASK, paint, style_choices, styles
+from triptych.image.weight_delta import graph_with, read
 
 Floats = NDArray[Any]
 A, B = "hokusai-great-wave", "vangogh-wheatfield-cypresses"
+OWN = "oldmaster-red-chalk"  # has a weight delta
 LUMA = np.array([0.299, 0.587, 0.114])
 CHROMA = np.array([[0.596, -0.274, -0.322], [0.211, -0.523, 0.312]]).T  # I and Q of NTSC
 
@@ -335,6 +337,44 @@ def test_what_made_it_is_told(before: Floats):
     assert TASK.run(before, None, engine(), style=A, strength=0).used == [used]
 
 
+def test_a_style_paints_with_weights_of_its_own(before: Floats, full: Floats):
+    """They change what is painted, in a blend by their share, and nothing that is painted after."""
+    base = bundle.get_bundle("style")
+    place = [preset["name"] for preset in base.card.presets].index(OWN)
+    code = base.arrays("codes.npz")["codes"][place : place + 1].astype(np.float32)
+    own = painted(before, style=OWN)
+    shared = paint(base, before, code, 0, engine(), Job(), 1280)
+    assert apart(shared, own) > 0.005
+    assert np.array_equal(painted(before, style=A, mix=[(OWN, 1)]), own)
+    assert np.array_equal(painted(before, style=A), full)
+    distances = [apart(painted(before, style=A, mix=[(OWN, w)]), own) for w in (0.1, 0.5, 0.9)]
+    assert distances == sorted(distances, reverse=True)
+    assert distances[-1] > 0
+    assert np.array_equal(painted(before, style=OWN, seed=0), own)
+
+
+def test_weights_of_a_style_s_own_fit_the_network():
+    base = bundle.get_bundle("style")
+    owners = [row for row, preset in enumerate(base.card.presets) if preset.get("delta")]
+    assert owners
+    for row in owners:
+        delta = read(base, row)
+        for graph in ("measure", "render"):
+            places = base.card.extra["weights"][graph]
+            assert delta.keys() >= places.keys()
+            variant = graph_with(base, graph, delta)
+            assert variant.content is not None
+            content, file = variant.content(), base.graph(graph).read_bytes()
+            assert len(content) == len(file)
+            for name, (offset, count) in places.items():
+                old, new = (np.frombuffer(x, "<f2", count, offset) for x in (file, content))
+                assert np.isfinite(new).all()
+                assert 0 < np.abs(new - old).mean() < np.abs(old).mean(), name
+            weights = sum(2 * count for _, count in places.values())
+            apart_bytes = sum(a != b for a, b in zip(content, file, strict=True))
+            assert 0.5 * weights < apart_bytes <= weights
+
+
 def own_bundle(folder: Path, name: str, presets: list[str], **extra: Any) -> Path:
     """A bundle of styles for the network that ships, their codes taken from it."""
     base = bundle.get_bundle("style")
@@ -389,3 +429,25 @@ def test_codes_that_do_not_fit_are_refused(
     assert "does not hold the code of three" in refused(before, style="three")
     (tmp_path / "short/codes.npz").write_bytes(b"damaged")
     assert "codes.npz" in refused(before, style="one")
+
+
+def test_weights_that_do_not_fit_are_refused(
+    before: Floats, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("TRIPTYCH_BUNDLES", str(tmp_path))
+    step, steps = np.float32(1e-3), np.ones(3, np.int8)
+    for kind, (arrays, told) in {
+        "none": ({"net.down.weight": steps}, "holds no weights in delta.npz"),
+        "short": ({"net.down.weight": steps, "net.down.weight.step": step}, "do not fit"),
+    }.items():
+        folder = own_bundle(tmp_path, kind, [kind])
+        np.savez(folder / "delta.npz", **arrays)
+        card = bundle.open_bundle(folder, verify=False).card
+        card.presets[0]["delta"] = "delta.npz"
+        bundle.write_card(folder, card)
+        assert told in refused(before, style=kind)
+        (folder / "delta.npz").write_bytes(b"damaged")
+        assert "delta.npz" in refused(before, style=kind)
+    card.presets[0]["delta"] = "none.npz"
+    bundle.write_card(folder, card)
+    assert "none.npz" in refused(before, style=kind)

@@ -23,6 +23,7 @@ from triptych import bundle, cli
 from triptych.engine import Engine
 from triptych.errors import UserError
 from triptych.image.style import TASK
+from triptych.image.weight_delta import graph_with, read
 from triptych.training import commands, loop
 from triptych.training.image import own_style, perceptual, style, style_data, style_export
 from triptych.training.image.dead_leaves import dead_leaves
@@ -276,6 +277,74 @@ def test_corrections_are_learned_alone(
     # what was learned for this network, as painters are, goes on working
     graphs = [bundle.open_bundle(Path(one)).card.graphs for one in (start, folder)]
     assert graphs[0] == graphs[1]
+
+
+def test_a_weight_delta_is_of_one_style_alone(
+    trained: dict[str, tuple[Recipe, Run, Path]], sets: Path, tmp_path: Path
+):
+    perceptual, start = (str(trained[name][2]) for name in ("perceptual", "style"))
+    more = {"start": start, "weight_delta": True, "only": "monet-water-lilies"}
+    more |= {"any_share": 0.0, "adversarial": 0.0, "regular_share": 0.5}
+    more |= {"rate": 0.1, "warmup": 1}  # far enough to be more than rounding
+    recipe, run, folder = two_steps("style", tmp_path, perceptual=perceptual, variants=2, **more)
+    before, after = (bundle.open_bundle(one) for one in (start, folder))
+    assert before.card.graphs == after.card.graphs
+    place = LIBRARY.index("monet_water_lilies")
+    changed = [
+        row
+        for row in range(len(LIBRARY))
+        if read(after, row)
+        or (before.arrays("codes.npz")["codes"] != after.arrays("codes.npz")["codes"])[row].any()
+    ]
+    assert changed == [place]
+    assert after.card.recipe["deltas"]["monet-water-lilies"]["steps"] == 2
+    assert after.card.recipe["steps"] == before.card.recipe["steps"]
+    # what was learned is what is read again and what ONNX Runtime paints with
+    learned = loop.averaged(recipe, run)["model"].net
+    shared, _, _ = style_export.load_style(after.path)
+    again, _, codes = style_export.load_style(after.path, "monet-water-lilies")
+    code, grain = torch.from_numpy(codes[place : place + 1]), torch.rand(1, 1, 64, 96)
+    picture = torch.rand(1, 3, 64, 96)
+    with torch.no_grad():
+        x, y, z = (net.eval()(picture, code, grain) for net in (learned, again.net, shared.net))
+        affine = again.net.measure(picture, code, grain)
+    assert 0 < (x - y).abs().mean() < 0.3 * (x - z).abs().mean()
+    engine, inputs = Engine(["cpu"], 1), {"picture": picture.numpy(), "grain": grain.numpy()}
+    found = {}
+    for graph, style_input in (("measure", {"code": code}), ("render", {"affine": affine})):
+        variant = graph_with(after, graph, read(after, place))
+        given = inputs | {name: value.numpy() for name, value in style_input.items()}
+        found |= engine.run(variant, given)
+    assert np.abs(found["affine"] - affine.numpy()).max() < 1e-3
+    assert np.abs(found["stylised"] - y.numpy()).max() < 1e-3
+    # and it can be learned on, the code with its weights
+    more = {"start": str(folder), "only": "monet-water-lilies", "any_share": 0.0}
+    more |= {"perceptual": perceptual, "variants": 2}
+    with pytest.raises(UserError, match="weight_delta=true"):
+        style.StyleRecipe(style.StyleSettings(corrections_alone=True, **more)).setup(
+            torch.device("cpu")
+        )
+    second = style.StyleRecipe(style.StyleSettings(weight_delta=True, **more))
+    net = second.setup(torch.device("cpu"))["model"].net
+    for name, weight in again.net.named_parameters():
+        assert torch.equal(weight, net.get_parameter(name))
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"start": ""}, "needs start"),
+        ({"only": ""}, "one style"),
+        ({"any_share": 0.3}, "any_share=0"),
+    ],
+)
+def test_a_weight_delta_needs_one_style_to_start_from(
+    sets: Path, settings: dict[str, Any], told: str
+):
+    given = {"start": "style", "weight_delta": True, "only": "monet-water-lilies"}
+    recipe = style.StyleRecipe(style.StyleSettings(**given | {"any_share": 0.0} | settings))
+    with pytest.raises(UserError, match=told):
+        recipe.setup(torch.device("cpu"))
 
 
 def test_a_style_that_the_library_lacks_cannot_be_learned_alone(sets: Path):

@@ -27,6 +27,7 @@ from triptych.image.overlay import (
 )
 from triptych.image.resample import resized
 from triptych.image.tiles import tile_map
+from triptych.image.weight_delta import Delta, blend, graph_with, read
 from triptych.task import Choice, Parameter, Result, Task
 
 Floats = NDArray[Any]  # float32
@@ -35,7 +36,7 @@ Bytes = NDArray[np.uint8]
 MEASURED = 512  # longest side in px of the copy on which statistics are taken
 STYLE_SIDE = 512  # short side in px at which a style picture is read: it sets the brush size
 _LAYERS = (1448, 2896)  # px of the longest side beyond which there is one more of them
-_BORDER = 8  # mirrored px around the picture that hide its border
+BORDER = 8  # mirrored px around the picture that hide its border
 
 
 def stylise(
@@ -55,7 +56,8 @@ def stylise(
 ) -> Result:
     """The picture H x W x 3 in a style, or in a blend; see TASK for the parameters."""
     base = bundle.get_bundle("style", "style")
-    code, used = _blend(base, engine, job.part(0.0, 0.1, "reading the style"), style, mix or [])
+    reading = job.part(0.0, 0.1, "reading the style")
+    code, delta, used = _blend(base, engine, reading, style, mix or [])
     used = [base.used, *used]
     if strength == 0:
         return Result(picture, used)
@@ -64,7 +66,7 @@ def stylise(
     for finer in reversed(range(layers)):
         share = 0.75 / (1 - 0.25**layers) * 0.25**finer  # each has four times the pixels
         part = job.part(0.1 + 0.87 * done, 0.1 + 0.87 * (done + share))
-        made = paint(base, made, code, seed, engine, part, tile, scale * 2**finer)
+        made = paint(base, made, code, seed, engine, part, tile, scale * 2**finer, delta)
         done += share
     if strength < 1 or weights is not None or keep_colour != "no":
         lay_over(picture, made, weights, strength, _colour_keeper(keep_colour, picture, made))
@@ -81,22 +83,25 @@ def paint(
     job: Job,
     tile: int,
     brush: float = 1.0,
+    delta: Delta | None = None,
 ) -> Floats:
-    """The picture H x W x 3 painted by the code 1 x C, with strokes of the size `brush`."""
+    """The picture H x W x 3 painted by the code 1 x C, with strokes of the size `brush`, by the
+    network's weights and the `delta` on them."""
     size = picture.shape[:2]
     if brush != 1:
         picture = resized(picture, [round(side / brush) for side in size])
     multiple, overlap = int(base.card.extra["multiple"]), int(base.card.extra["overlap"])
     small = _small_copy(picture, multiple)
     inputs = _canvas(small, _grain(small, seed)) | {"code": code}
-    affine = engine.run(base.graph("measure"), inputs, job)["affine"]
+    measuring, rendering = (graph_with(base, name, delta or {}) for name in ("measure", "render"))
+    affine = engine.run(measuring, inputs, job)["affine"]
 
     def render(piece: Floats, grain: Bytes) -> Floats:
         inputs = _canvas(piece, grain) | {"affine": affine}
-        return _from_network(engine.run(base.graph("render"), inputs, job)["stylised"])
+        return _from_network(engine.run(rendering, inputs, job)["stylised"])
 
     beside = [_grain(picture, seed)]
-    made = tile_map(picture, render, tile, overlap, job, multiple, border=_BORDER, beside=beside)
+    made = tile_map(picture, render, tile, overlap, job, multiple, border=BORDER, beside=beside)
     return made if brush == 1 else resized(made, size)
 
 
@@ -130,8 +135,9 @@ def _blend(
     job: Job,
     style: str | Path | Floats,
     mix: Sequence[tuple[str | Path | Floats, float]],
-) -> tuple[Floats, list[dict[str, str]]]:
-    """The code 1 x C of `style`, or of the weighted mean of the styles in `mix` with `style`.
+) -> tuple[Floats, Delta, list[dict[str, str]]]:
+    """The code 1 x C of `style` and its weight delta, or the weighted means of those of the styles
+    in `mix` with `style`; then the bundles that they are from.
 
     `style` takes what the weights of `mix` leave of 1; weights above 1 in all leave it nothing.
     """
@@ -140,23 +146,25 @@ def _blend(
     if total < 1:
         parts.insert(0, (style, 1 - total))
     code, used = np.zeros((1, int(base.card.extra["code_size"])), np.float32), []
+    deltas = []
     for one, weight in parts:
         if weight > 0:
-            values, owner = _code(base, engine, job, one)
+            values, delta, owner = _code(base, engine, job, one)
             code += np.float32(weight) * values
+            deltas.append((weight, delta))
             if owner.path != base.path and owner.used not in used:
                 used.append(owner.used)
-    return code, used
+    return code, blend(deltas), used
 
 
 def _code(
     base: bundle.Bundle, engine: Engine, job: Job, style: str | Path | Floats
-) -> tuple[Floats, bundle.Bundle]:
-    """The code 1 x C of one style and the bundle that it is from."""
+) -> tuple[Floats, Delta, bundle.Bundle]:
+    """The code 1 x C of one style, its weight delta and the bundle that it is from."""
     if not isinstance(style, str):
         picture = load_pixels(style) if isinstance(style, Path) else style
         inputs = {"style": to_network(_style_sized(picture))}
-        return engine.run(base.graph("predict"), inputs, job)["code"], base
+        return engine.run(base.graph("predict"), inputs, job)["code"], {}, base
     owner, row = styles()[style]  # checked by the task
     wanted = owner.card.extra.get("base_sha256")
     if wanted is not None and wanted != base.card.graphs["render"].sha256:
@@ -172,7 +180,7 @@ def _code(
         sound = False
     if not sound:
         raise UserError(f"the bundle {owner.listed} does not hold the code of {style}")
-    return code, owner
+    return code, read(owner, row), owner
 
 
 def _style_sized(picture: Floats) -> Floats:

@@ -15,7 +15,9 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
+from triptych import bundle
 from triptych.errors import UserError
+from triptych.image.style import BORDER
 from triptych.training import data, export
 from triptych.training.image import sets, style_data
 from triptych.training.image.blotches import blotches, usual_steps
@@ -26,7 +28,7 @@ from triptych.training.image.perceptual import PerceptualNet, SqueezeNet, Taps
 from triptych.training.image.perceptual_export import load_perceptual
 from triptych.training.image.repetition import BLOCK as BLOCK_SIDE
 from triptych.training.image.repetition import repetition
-from triptych.training.image.style_export import export_style, load_style, recoded
+from triptych.training.image.style_export import export_style, load_style, recoded, with_delta
 from triptych.training.image.style_loss import (
     BLOCK,
     BLOCK_TAPS,
@@ -40,6 +42,7 @@ from triptych.training.loop import LoopSettings, Recipe, Run
 from triptych.training.muon import MuonAdam
 
 REPEATED = 0.2  # of `repetition`: what a painting has
+ALIGNED = 0.1  # of `gridded`, at most: more in a painting is the threads of its canvas
 STYLE_SIDE = 512  # pixels of a style picture's short side: what the styles' brush size refers to
 
 
@@ -61,7 +64,9 @@ class StyleSettings:
     perceptual: str = ""  # folder of the perceptual network's bundle; empty: the one that ships
     start: str = ""  # folder of a style bundle to start from
     corrections_alone: bool = False  # learn the library's corrections; the networks stay
+    weight_delta: bool = False  # learn a weight delta and the code of one style (`only`)
     only: str = ""  # styles of the library to learn, with commas between; empty: all
+    regular_share: float = 1.0  # of the steps that ask the regular terms, which take half the time
 
 
 class StyleBank:
@@ -162,6 +167,14 @@ def mazes(made: Tensor, pictures: Tensor, usual: Tensor) -> Tensor:
     return F.relu(gridded(made) - allowed).mean(1)
 
 
+def _within(model: nn.Module, pictures: Tensor, *others: Tensor) -> Tensor:
+    """The pictures stylised as the task does it, with mirrored pixels around them that are cut off.
+    Else the network is rewarded for the colours that it can put on a border."""
+    wide = F.pad(pictures, (BORDER,) * 4, mode="reflect")
+    made: Tensor = model(wide, *others)[..., BORDER:-BORDER, BORDER:-BORDER]
+    return made
+
+
 def recoloured(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The photograph H x W x 3 (8 bits) in duller or stronger colours: a sea may be any blue."""
     x = picture.astype(np.float32)
@@ -195,12 +208,12 @@ class StyleRecipe(Recipe):
 
     def setup(self, device: torch.device) -> dict[str, nn.Module]:
         root = data.data_root()
-        if self.settings.corrections_alone and not self.settings.start:
-            raise UserError("corrections_alone needs start: the folder of a bundle of styles")
         self.learned = self._learned()
+        self._check()
         self.judge: Taps = SqueezeNet()
         self.contents = content_pictures(sets.photographs(root))
-        start = load_style(Path(self.settings.start)) if self.settings.start else None
+        delta_of = self._names()[self.learned[0]] if self.settings.weight_delta else None
+        start = load_style(Path(self.settings.start), delta_of) if self.settings.start else None
         self.statistics = start[1] if start else StyleStatistics(self.features())
         self.bank = self._bank(root)
         if self.loop.precision.startswith("bf16"):  # autocast would cast its frozen weights anew
@@ -215,18 +228,36 @@ class StyleRecipe(Recipe):
                 model.corrections.copy_(torch.from_numpy(start[2]) - known)
         if self.settings.corrections_alone:
             model.net.requires_grad_(False)
+        if self.settings.corrections_alone or self.settings.weight_delta:
             model.predictor.requires_grad_(False)
         model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.painted: list[list[Tensor]] = []
         return {"model": model, "critic": PatchCritic(len(style_data.LIBRARY)).to(device)}
 
+    @staticmethod
+    def _names() -> list[str]:
+        return [style_data.preset_name(name) for name in style_data.LIBRARY]
+
     def _learned(self) -> list[int]:
         """Places of the library's styles that examples are drawn of."""
-        names = [style_data.preset_name(name) for name in style_data.LIBRARY]
+        names = self._names()
         wanted = [name.strip() for name in self.settings.only.split(",") if name.strip()] or names
         if unknown := [name for name in wanted if name not in names]:
             raise UserError(f"the library has no style {unknown[0]}: see `triptych styles`")
         return [names.index(name) for name in wanted]
+
+    def _check(self) -> None:
+        """Refuse settings that do not go together."""
+        s = self.settings
+        for setting in ("corrections_alone", "weight_delta"):
+            if getattr(s, setting) and not s.start:
+                raise UserError(f"{setting} needs start: the folder of a bundle of styles")
+        if s.weight_delta and (len(self.learned) != 1 or s.any_share):
+            raise UserError("weight_delta needs only=STYLE, one style, and any_share=0")
+        if s.corrections_alone:
+            presets = bundle.open_bundle(s.start).card.presets
+            if own := [presets[row]["name"] for row in self.learned if presets[row].get("delta")]:
+                raise UserError(f"{own[0]} has weights of its own: learn it with weight_delta=true")
 
     def _bank(self, root: Path) -> StyleBank:
         held = ("spread", BLOCK, BLOCK_TAPS, STYLE_SIDE, self.settings.variants, style_data.LIBRARY)
@@ -243,7 +274,7 @@ class StyleRecipe(Recipe):
         tensors = [as_tensor(p) for p in self.paintings]
         self.rough = torch.cat([roughness(t) for t in tensors])
         self.steps = torch.stack([usual_steps(t) for t in tensors])
-        self.alignment = torch.stack([gridded(t).mean().clamp(min=0) for t in tensors])
+        self.alignment = torch.stack([gridded(t).mean().clamp(0, ALIGNED) for t in tensors])
         if cache.is_file():
             saved = torch.load(cache, weights_only=True)
         else:
@@ -281,10 +312,14 @@ class StyleRecipe(Recipe):
         ]
         if self.settings.corrections_alone:
             groups = groups[-1:]
-        critic = torch.optim.Adam(
-            modules["critic"].parameters(), self.settings.critic_rate, betas=(0.5, 0.99)
-        )
-        return {"model": MuonAdam(groups, betas=(0.9, 0.99)), "critic": critic}
+        if self.settings.weight_delta:
+            groups = [groups[0], groups[-1]]
+        optimizers: dict[str, torch.optim.Optimizer] = {"model": MuonAdam(groups, (0.9, 0.99))}
+        if self.settings.adversarial:
+            optimizers["critic"] = torch.optim.Adam(
+                modules["critic"].parameters(), self.settings.critic_rate, betas=(0.5, 0.99)
+            )
+        return optimizers
 
     def batch(self, indices: range, device: torch.device) -> Any:
         library = len(style_data.LIBRARY)
@@ -327,7 +362,7 @@ class StyleRecipe(Recipe):
                 true = self.judge(paintings)
             which, false = places.clamp(min=0), self.painted.pop(0)
             return (hinge(critic(true, which), critic(false, which)) * known).mean(), {}
-        made = modules["model"](pictures, statistics, places)
+        made = _within(modules["model"], pictures, statistics, places)
         # The generator's 4-pixel grid must not stand still on the judge's 2-pixel grid: a pattern
         # that only fits one alignment of the two would pay, and shows as a checkerboard.
         dy, dx = torch.randint(0, 4, (2,)).tolist()
@@ -336,26 +371,26 @@ class StyleRecipe(Recipe):
             taps, content_target(self.judge, pictures[..., dy:, dx:]), wanted
         )
         total = content + STYLE_WEIGHT * style
-        rough = self.settings.smooth * rougher(made, pictures, usual).mean()
-        stamps = stamped(made, pictures)
-        sudden = (blotches(made, pictures, steps) * known).mean()
-        maze = (mazes(made, pictures, alignment) * known).mean()
-        adversarial = (-score(critic(taps, places.clamp(min=0))) * known).mean()
-        self.painted.append([tap.detach() for tap in taps])
         figures = {"content": float(content.detach().mean()), "style": float(style.detach().mean())}
         if known.any() and not known.all():
             figures["library"] = float(total.detach()[known].mean())
             figures["any"] = float(total.detach()[~known].mean())
-        figures |= {
-            "rough": float(rough.detach()),
-            "stamps": float(stamps.detach()),
-            "blotches": float(sudden.detach()),
-            "mazes": float(maze.detach()),
-            "adversarial": float(adversarial.detach()),
-        }
-        s = self.settings
-        regular = rough + s.stamps * stamps + s.blotches * sudden + s.mazes * maze
-        return total.mean() + regular + self.settings.adversarial * adversarial, figures
+        loss, s = total.mean(), self.settings
+        if s.regular_share == 1 or float(torch.rand(())) < s.regular_share:
+            terms = {
+                "rough": s.smooth * rougher(made, pictures, usual).mean(),
+                "stamps": s.stamps * stamped(made, pictures),
+                "blotches": s.blotches * (blotches(made, pictures, steps) * known).mean(),
+                "mazes": s.mazes * (mazes(made, pictures, alignment) * known).mean(),
+            }
+            loss = loss + sum(terms.values()) / s.regular_share
+            figures |= {name: float(term.detach()) for name, term in terms.items()}
+        if s.adversarial:
+            self.painted.append([tap.detach() for tap in taps])
+            adversarial = (-score(critic(taps, places.clamp(min=0))) * known).mean()
+            loss = loss + s.adversarial * adversarial
+            figures["adversarial"] = float(adversarial.detach())
+        return loss, figures
 
     @torch.no_grad()
     def sample(self, modules: Mapping[str, nn.Module]) -> Image.Image | None:
@@ -382,9 +417,11 @@ class StyleRecipe(Recipe):
         with torch.no_grad():
             codes = model.codes(self.bank.statistics[:count], torch.arange(count))
         made_by = export.made_by(self, dataclasses.asdict(self.settings), run)
+        start, rows = Path(self.settings.start), {row: codes[row].numpy() for row in self.learned}
+        if self.settings.weight_delta:
+            return with_delta(start, self.learned[0], rows, model.net, folder, made_by)
         if self.settings.corrections_alone:
-            rows = {row: codes[row].numpy() for row in self.learned}
-            return recoded(Path(self.settings.start), rows, folder, made_by)
+            return recoded(start, rows, folder, made_by)
         return export_style(
             model,
             self.statistics,

@@ -10,17 +10,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
 from triptych import bundle
+from triptych.image.weight_delta import read
 from triptych.training import data, export
 from triptych.training.image import style_data
 from triptych.training.image.perceptual import PerceptualNet
 from triptych.training.image.style_net import StyleModel, StyleNet, StylePredictor, StyleStatistics
 
 THUMBNAIL = 128  # pixels
+NOTES = (
+    "One feed-forward network for a library of styles, any picture as style, and blends. "
+    "A style is a code: the scales and shifts of the network's normalisations."
+)
+DELTA_NOTES = f"{NOTES} Some of the library's have a weight delta beside it."
+DELTA_STEP = 0.25  # of a weight delta's spread: what it is rounded to
 OVERLAP = 104  # pixels around a tile that its result depends on, see StyleNet
 
 
@@ -144,10 +152,7 @@ def export_style(
         graphs={},
         authors=["The Triptych developers"],
         created=export.today(),
-        notes=(
-            "One feed-forward network for a library of styles, any picture as style, and blends. "
-            "A style is a code: the scales and shifts of the network's normalisations."
-        ),
+        notes=NOTES,
         presets=presets,
         extra={"code_size": size, "multiple": 8, "overlap": OVERLAP},
         **facts,
@@ -171,8 +176,63 @@ def recoded(
     return export.write_bundle(folder, card, {}, {"codes.npz": codes_file(held)}, kept=base)
 
 
-def load_style(folder: Path | None) -> tuple[StyleModel, StyleStatistics, np.ndarray]:
-    """Generator and predictor, style statistics and the library's codes of a style bundle.
+def with_delta(
+    start: Path,
+    place: int,
+    codes: Mapping[int, np.ndarray],
+    net: StyleNet,
+    folder: Path,
+    recipe: Mapping[str, Any],
+) -> Path:
+    """Write the style bundle in `start` to `folder` with other codes (see `recoded`) and, as the
+    weight delta of the style at `place`, what `net` has more than the bundle's network."""
+    base = bundle.open_bundle(start)
+    own = export.weights(base.graph("render"))
+    places = {graph: _weight_places(base.graph(graph)) for graph in ("measure", "render")}
+    arrays: dict[str, np.ndarray] = {}
+    for name in places["render"]:
+        delta = net.get_parameter(name.removeprefix("net.")).detach() - own[name]
+        step = DELTA_STEP * float(delta.std()) + 1e-12
+        arrays[name] = (delta / step).round().clamp(-127, 127).to(torch.int8).numpy()
+        arrays[f"{name}.step"] = np.asarray(step, np.float32)
+    presets = [dict(one) for one in base.card.presets]
+    presets[place]["delta"] = f"deltas/{presets[place]['name']}.npz"
+    held = base.arrays("codes.npz")["codes"].astype(np.float32)
+    for row, code in codes.items():
+        held[row] = code
+    deltas, name = dict(base.card.recipe.get("deltas", {})), presets[place]["name"]
+    told = {key: recipe[key] for key in ("settings", "loop", "steps", "minutes")}
+    deltas[name] = told | ({"before": deltas[name]} if name in deltas else {})
+    card = dataclasses.replace(
+        base.card,
+        created=export.today(),
+        notes=DELTA_NOTES,
+        presets=presets,
+        recipe=base.card.recipe | {"deltas": deltas},
+        extra=base.card.extra | {"weights": places},
+    )
+    files = {"codes.npz": codes_file(held), presets[place]["delta"]: export.npz(arrays)}
+    return export.write_bundle(folder, card, {}, files, kept=base)
+
+
+def _weight_places(graph: Path) -> dict[str, tuple[int, int]]:
+    """Where the convolutions' weights are in a graph's file, in bytes from its beginning, and how
+    many there are."""
+    content, found = graph.read_bytes(), {}
+    for tensor in onnx.load(graph).graph.initializer:
+        if tensor.name.endswith(".weight.half"):
+            if content.count(tensor.raw_data) != 1:
+                raise RuntimeError(f"{graph.name} does not hold {tensor.name} once")
+            place = content.index(tensor.raw_data), len(tensor.raw_data) // 2
+            found[tensor.name.removesuffix(".half")] = place
+    return found
+
+
+def load_style(
+    folder: Path | None, style: str | None = None
+) -> tuple[StyleModel, StyleStatistics, np.ndarray]:
+    """Generator and predictor, style statistics and the library's codes of a style bundle; with
+    the name of a `style`, the generator has that one's weight delta.
 
     `folder` None: the bundle that ships. The corrections are what the codes add to the
     predictor's for the thumbnails' originals; they are left at zero here.
@@ -185,6 +245,13 @@ def load_style(folder: Path | None) -> tuple[StyleModel, StyleStatistics, np.nda
     model = StyleModel(statistics.size, len(codes))
     _take(model.predictor, predict, "predictor.")
     _take(model.net, render, "net.")
+    names = [preset["name"] for preset in found.card.presets]
+    delta = read(found, names.index(style)) if style else {}
+    with torch.no_grad():
+        for name, values in delta.items():
+            weight = model.net.get_parameter(name.removeprefix("net."))
+            changed = weight.flatten() + torch.from_numpy(values)
+            weight.copy_(changed.half().float().view_as(weight))  # as in the graph
     return model, statistics, codes
 
 
