@@ -436,10 +436,11 @@ def test_weights_that_do_not_fit_are_refused(
 ):
     monkeypatch.setenv("TRIPTYCH_BUNDLES", str(tmp_path))
     step, steps = np.float32(1e-3), np.ones(3, np.int8)
-    for kind, (arrays, told) in {
+    cases: dict[str, tuple[dict[str, Any], str]] = {
         "none": ({"net.down.weight": steps}, "holds no weights in delta.npz"),
         "short": ({"net.down.weight": steps, "net.down.weight.step": step}, "do not fit"),
-    }.items():
+    }
+    for kind, (arrays, told) in cases.items():
         folder = own_bundle(tmp_path, kind, [kind])
         np.savez(folder / "delta.npz", **arrays)
         card = bundle.open_bundle(folder, verify=False).card

@@ -283,7 +283,7 @@ def test_a_weight_delta_is_of_one_style_alone(
     trained: dict[str, tuple[Recipe, Run, Path]], sets: Path, tmp_path: Path
 ):
     perceptual, start = (str(trained[name][2]) for name in ("perceptual", "style"))
-    more = {"start": start, "weight_delta": True, "only": "monet-water-lilies"}
+    more: dict[str, Any] = {"start": start, "weight_delta": True, "only": "monet-water-lilies"}
     more |= {"any_share": 0.0, "adversarial": 0.0, "regular_share": 0.5}
     more |= {"rate": 0.1, "warmup": 1}  # far enough to be more than rounding
     recipe, run, folder = two_steps("style", tmp_path, perceptual=perceptual, variants=2, **more)
@@ -301,6 +301,7 @@ def test_a_weight_delta_is_of_one_style_alone(
     assert after.card.recipe["steps"] == before.card.recipe["steps"]
     # what was learned is what is read again and what ONNX Runtime paints with
     learned = loop.averaged(recipe, run)["model"].net
+    assert isinstance(learned, StyleNet)
     shared, _, _ = style_export.load_style(after.path)
     again, _, codes = style_export.load_style(after.path, "monet-water-lilies")
     code, grain = torch.from_numpy(codes[place : place + 1]), torch.rand(1, 1, 64, 96)
@@ -310,7 +311,7 @@ def test_a_weight_delta_is_of_one_style_alone(
         affine = again.net.measure(picture, code, grain)
     assert 0 < (x - y).abs().mean() < 0.3 * (x - z).abs().mean()
     engine, inputs = Engine(["cpu"], 1), {"picture": picture.numpy(), "grain": grain.numpy()}
-    found = {}
+    found: dict[str, np.ndarray] = {}
     for graph, style_input in (("measure", {"code": code}), ("render", {"affine": affine})):
         variant = graph_with(after, graph, read(after, place))
         given = inputs | {name: value.numpy() for name, value in style_input.items()}
@@ -326,6 +327,7 @@ def test_a_weight_delta_is_of_one_style_alone(
         )
     second = style.StyleRecipe(style.StyleSettings(weight_delta=True, **more))
     net = second.setup(torch.device("cpu"))["model"].net
+    assert isinstance(net, StyleNet)
     for name, weight in again.net.named_parameters():
         assert torch.equal(weight, net.get_parameter(name))
 
@@ -341,7 +343,7 @@ def test_a_weight_delta_is_of_one_style_alone(
 def test_a_weight_delta_needs_one_style_to_start_from(
     sets: Path, settings: dict[str, Any], told: str
 ):
-    given = {"start": "style", "weight_delta": True, "only": "monet-water-lilies"}
+    given: dict[str, Any] = {"start": "style", "weight_delta": True, "only": "monet-water-lilies"}
     recipe = style.StyleRecipe(style.StyleSettings(**given | {"any_share": 0.0} | settings))
     with pytest.raises(UserError, match=told):
         recipe.setup(torch.device("cpu"))
