@@ -1,7 +1,7 @@
 """Parity: the style network in PyTorch, its weights read back from the bundle, against ONNX.
 
-On three shapes, each with the weights of a library style: each graph on the same inputs, and the
-whole chain (predict, measure, render), where each side goes on with its own numbers.
+On three shapes, each with a library style that has weights of its own: each graph on the same
+inputs, and the whole chain (predict, measure, render), where each goes on with its own numbers.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ def main() -> None:
         return float(np.abs(here.numpy() - there).max())
 
     rows: list[list[float | str]] = []
+    own = [row for row, preset in enumerate(found.card.presets) if preset.get("delta")]
     photographs = subjects.kodak()
     for number, (height, width) in enumerate(SHAPES):
         left, top = 8 * number, 16
@@ -42,12 +43,12 @@ def main() -> None:
         x = subjects.as_tensor(subjects.as_floats(crop))
         other = photographs[number + 3].resize((width + 50 * number, height + 30))
         style = subjects.as_tensor(subjects.as_floats(other))
-        # a library style, whose network has weights of its own, and a picture as style on them
-        name, delta = found.card.presets[number]["name"], read(found, number)
-        model, statistics, codes = load_style(found.path, name)
+        row = own[number]
+        delta = read(found, row)
+        model, statistics, codes = load_style(found.path, found.card.presets[row]["name"])
         model.eval()
         statistics.eval()
-        code = torch.from_numpy(codes[number : number + 1])
+        code = torch.from_numpy(codes[row : row + 1])
         with torch.no_grad():
             grain = torch.rand(1, 1, height, width)
             affine = model.net.measure(x, code, grain)

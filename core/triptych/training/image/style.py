@@ -167,7 +167,7 @@ def mazes(made: Tensor, pictures: Tensor, usual: Tensor) -> Tensor:
     return F.relu(gridded(made) - allowed).mean(1)
 
 
-def _within(model: nn.Module, pictures: Tensor, *others: Tensor) -> Tensor:
+def _stylised(model: nn.Module, pictures: Tensor, *others: Tensor) -> Tensor:
     """The pictures stylised as the task does it, with mirrored pixels around them that are cut off.
     Else the network is rewarded for the colours that it can put on a border."""
     wide = F.pad(pictures, (BORDER,) * 4, mode="reflect")
@@ -362,7 +362,7 @@ class StyleRecipe(Recipe):
                 true = self.judge(paintings)
             which, false = places.clamp(min=0), self.painted.pop(0)
             return (hinge(critic(true, which), critic(false, which)) * known).mean(), {}
-        made = _within(modules["model"], pictures, statistics, places)
+        made = _stylised(modules["model"], pictures, statistics, places)
         # The generator's 4-pixel grid must not stand still on the judge's 2-pixel grid: a pattern
         # that only fits one alignment of the two would pay, and shows as a checkerboard.
         dy, dx = torch.randint(0, 4, (2,)).tolist()
@@ -417,10 +417,12 @@ class StyleRecipe(Recipe):
         with torch.no_grad():
             codes = model.codes(self.bank.statistics[:count], torch.arange(count))
         made_by = export.made_by(self, dataclasses.asdict(self.settings), run)
-        start, rows = Path(self.settings.start), {row: codes[row].numpy() for row in self.learned}
+        start = Path(self.settings.start)
         if self.settings.weight_delta:
-            return with_delta(start, self.learned[0], rows, model.net, folder, made_by)
+            (row,) = self.learned
+            return with_delta(start, row, codes[row].numpy(), model.net, folder, made_by)
         if self.settings.corrections_alone:
+            rows = {row: codes[row].numpy() for row in self.learned}
             return recoded(start, rows, folder, made_by)
         return export_style(
             model,

@@ -169,38 +169,34 @@ def recoded(
     are measured again.
     """
     base = bundle.open_bundle(start)
-    held = base.arrays("codes.npz")["codes"].astype(np.float32)
-    for place, code in codes.items():
-        held[place] = code
     card = dataclasses.replace(base.card, created=export.today(), recipe=recipe)
-    return export.write_bundle(folder, card, {}, {"codes.npz": codes_file(held)}, kept=base)
+    files = {"codes.npz": _codes_with(base, codes)}
+    return export.write_bundle(folder, card, {}, files, kept=base)
 
 
 def with_delta(
     start: Path,
     place: int,
-    codes: Mapping[int, np.ndarray],
+    code: np.ndarray,
     net: StyleNet,
     folder: Path,
     recipe: Mapping[str, Any],
 ) -> Path:
-    """Write the style bundle in `start` to `folder` with other codes (see `recoded`) and, as the
-    weight delta of the style at `place`, what `net` has more than the bundle's network."""
+    """Write the style bundle in `start` to `folder` with another code of the style at `place` (see
+    `recoded`) and, as its weight delta, what `net` has more than the bundle's network."""
     base = bundle.open_bundle(start)
-    own = export.weights(base.graph("render"))
+    shared = export.weights(base.graph("render"))
     places = {graph: _weight_places(base.graph(graph)) for graph in ("measure", "render")}
     arrays: dict[str, np.ndarray] = {}
-    for name in places["render"]:
-        delta = net.get_parameter(name.removeprefix("net.")).detach() - own[name]
+    for weight in places["render"]:
+        delta = net.get_parameter(weight.removeprefix("net.")).detach() - shared[weight]
         step = DELTA_STEP * float(delta.std()) + 1e-12
-        arrays[name] = (delta / step).round().clamp(-127, 127).to(torch.int8).numpy()
-        arrays[f"{name}.step"] = np.asarray(step, np.float32)
+        arrays[weight] = (delta / step).round().clamp(-127, 127).to(torch.int8).numpy()
+        arrays[f"{weight}.step"] = np.asarray(step, np.float32)
     presets = [dict(one) for one in base.card.presets]
-    presets[place]["delta"] = f"deltas/{presets[place]['name']}.npz"
-    held = base.arrays("codes.npz")["codes"].astype(np.float32)
-    for row, code in codes.items():
-        held[row] = code
-    deltas, name = dict(base.card.recipe.get("deltas", {})), presets[place]["name"]
+    name = presets[place]["name"]
+    presets[place]["delta"] = file = f"deltas/{name}.npz"
+    deltas = dict(base.card.recipe.get("deltas", {}))
     told = {key: recipe[key] for key in ("settings", "loop", "steps", "minutes")}
     deltas[name] = told | ({"before": deltas[name]} if name in deltas else {})
     card = dataclasses.replace(
@@ -211,8 +207,16 @@ def with_delta(
         recipe=base.card.recipe | {"deltas": deltas},
         extra=base.card.extra | {"weights": places},
     )
-    files = {"codes.npz": codes_file(held), presets[place]["delta"]: export.npz(arrays)}
+    files = {"codes.npz": _codes_with(base, {place: code}), file: export.npz(arrays)}
     return export.write_bundle(folder, card, {}, files, kept=base)
+
+
+def _codes_with(base: bundle.Bundle, codes: Mapping[int, np.ndarray]) -> bytes:
+    """The bundle's file of codes with other ones at these places."""
+    held = base.arrays("codes.npz")["codes"].astype(np.float32)
+    for place, code in codes.items():
+        held[place] = code
+    return codes_file(held)
 
 
 def _weight_places(graph: Path) -> dict[str, tuple[int, int]]:
