@@ -2,10 +2,11 @@
 
 A network that works on a grid of 2, 4 or 8 px may leave that grid in the picture, or one motif at
 every second position of it: a peak of the spectrum at the grid's frequencies. Where it has no idea
-for a flat area it may stamp one motif again and again (see `repetition`). A network that pads may
-show it along the border. All are measured on six photographs at 512 px and one at 2048 px, for
-every style that is installed, beside the photographs themselves. Blotches are for eyes: a sheet per
-style goes to out/style_artefacts.
+for a flat area it may stamp one motif again and again (see `repetition`), or lay its strokes along
+the grid (see `gridded`). A network that pads may show it along the border, or paint a frame (see
+`framed`). All are measured on six photographs at 512 px and one at 2048 px, for every style that
+is installed, beside the photographs themselves. Blotches are for eyes: a sheet per style goes to
+out/style_artefacts.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ from typing import Any
 import numpy as np
 import results
 import subjects
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from triptych import bundle
 from triptych.engine import Engine
 from triptych.image.style import styles
+from triptych.training.image.frames import MARGIN, framed
+from triptych.training.image.mazes import gridded
 from triptych.training.image.style import stamped
 
 PERIODS = (2, 4, 8, 16)  # pixels: a sub-pixel step, the fine grid, the coarse grid and its double
@@ -45,26 +49,31 @@ def main() -> None:
     large = enlarged(LARGE, options.large)
     folder = results.OUT / "style_artefacts"
     folder.mkdir(parents=True, exist_ok=True)
-    rows = [("*the photographs*", figures(pictures, pictures, large, large))]
+    parts = [np.ascontiguousarray(p[MARGIN:-MARGIN, MARGIN:-MARGIN]) for p in pictures]
+    rows = [("*the photographs*", figures(pictures, pictures, parts, large, large))]
     shipped = [name for name, (owner, _) in styles().items() if not owner.user]
     for style in options.styles or shipped:
         painted = [subjects.stylised(engine, picture, style) for picture in pictures]
+        painted_parts = [subjects.stylised(engine, part, style) for part in parts]
         painted_large = subjects.stylised(engine, large, style)
         sheet(painted, painted_large).save(
             folder / f"{style.replace('/', '-')}.jpg", quality=92, subsampling=0
         )
-        rows.append((style, figures(painted, pictures, painted_large, large)))
+        measured = figures(painted, pictures, painted_parts, painted_large, large)
+        rows.append((style, measured))
         print(style, *(f"{value:.3g}" for value in rows[-1][1]), flush=True)
     every_row = np.array([values for _, values in rows])
     worst = list(every_row[1:].max(0))
     rows.append(("**highest**", worst))
     grids = 4 * len(PERIODS)
     grid = float(every_row[1:, 1:grids:2].max())
-    stamps, border = 100 * np.array(worst[grids : grids + 2]), max(worst[grids + 2 :])
+    stamps, border = 100 * np.array(worst[grids : grids + 2]), max(worst[grids + 2 : grids + 5])
+    upright, level, frame = worst[grids + 5 :]
     head = ["style", *(f"grid {p} px" for p in PERIODS)]
     head += [f"grid {p} px at {options.large}" for p in PERIODS]
     head += ["stamps", f"stamps at {options.large}"]
     head += ["border: change", "border: contrast", f"contrast at {options.large}"]
+    head += ["upright", "level", "frame"]
     shown: list[list[Any]] = [
         [
             name,
@@ -84,8 +93,12 @@ mean correlation over blocks; {stamps[0]:.1f} % and {stamps[1]:.1f} % at most. B
 outer {RING} px over the inside, of the mean absolute change from the photograph, and of the local
 contrast (mean absolute step to the next pixel) relative to the photograph's; wanted at most
 {BAR_BORDER:g}:
-{results.verdict(border <= BAR_BORDER)}. {len(pictures)} photographs at {options.size} px, one at
-{options.large} px. A sheet of each style was written for eyes."""
+{results.verdict(border <= BAR_BORDER)}. Upright and level: how much more of the strokes run along
+the pixel grid than in the photograph, as a share of the gradients' energy; {100 * upright:.1f} %
+and {100 * level:.1f} % at most. Frame: how much more the border of a picture's middle changes than
+its inside, when the middle is painted alone, in 1/255; {frame:.1f} at most. {len(pictures)}
+photographs at {options.size} px, one at {options.large} px. A sheet of each style was
+written for eyes."""
     results.publish(options, "Checkerboards, stamps and borders", body)
     results.card_metrics(
         options,
@@ -94,6 +107,8 @@ contrast (mean absolute step to the next pixel) relative to the photograph's; wa
             "pattern at grid frequencies, worst style": (grid, "1/255, root mean square"),
             "stamps, worst style": (float(stamps.max()), "% correlation"),
             "border against inside, worst style": (border, "times"),
+            "strokes along the grid, worst style": (100 * max(upright, level), "% of energy"),
+            "frame, worst style": (frame, "1/255"),
         },
     )
 
@@ -101,6 +116,7 @@ contrast (mean absolute step to the next pixel) relative to the photograph's; wa
 def figures(
     made: list[subjects.Floats],
     before: list[subjects.Floats],
+    parts: list[subjects.Floats],
     large: subjects.Floats,
     large_before: subjects.Floats,
 ) -> list[float]:
@@ -113,6 +129,8 @@ def figures(
         border_change(made, before),
         border_contrast(made, before),
         border_contrast([large], [large_before]),
+        *along_grid(made, before),
+        frame(made, parts),
     ]
 
 
@@ -163,6 +181,25 @@ def repeated(made: list[subjects.Floats], before: list[subjects.Floats]) -> floa
     """The mean of `stamped` over all pictures."""
     pairs = [map(subjects.as_tensor, pair) for pair in zip(made, before, strict=True)]
     return float(np.mean([float(stamped(one, other)) for one, other in pairs]))
+
+
+def along_grid(made: list[subjects.Floats], before: list[subjects.Floats]) -> tuple[float, float]:
+    """How much more of the energy of gradients is upright, and level, than in the photographs."""
+    with torch.no_grad():
+        found = [
+            (gridded(subjects.as_tensor(one)) - gridded(subjects.as_tensor(other)).clamp(min=0))
+            .clamp(min=0)
+            .mean((0, 2))
+            for one, other in zip(made, before, strict=True)
+        ]
+    upright, level = torch.stack(found).mean(0).tolist()
+    return upright, level
+
+
+def frame(made: list[subjects.Floats], parts: list[subjects.Floats]) -> float:
+    """The mean of `framed` over all pictures, in 1/255."""
+    pairs = [map(subjects.as_tensor, pair) for pair in zip(made, parts, strict=True)]
+    return 255 * float(np.mean([float(framed(one, part)) for one, part in pairs]))
 
 
 def border_change(made: list[subjects.Floats], before: list[subjects.Floats]) -> float:

@@ -280,11 +280,15 @@ def test_corrections_are_learned_alone(
 
 
 def test_a_weight_delta_is_of_one_style_alone(
-    trained: dict[str, tuple[Recipe, Run, Path]], sets: Path, tmp_path: Path
+    trained: dict[str, tuple[Recipe, Run, Path]],
+    sets: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ):
+    monkeypatch.setattr(style, "MARGIN", 8)
     perceptual, start = (str(trained[name][2]) for name in ("perceptual", "style"))
     more: dict[str, Any] = {"start": start, "weight_delta": True, "only": "monet-water-lilies"}
-    more |= {"any_share": 0.0, "adversarial": 0.0, "regular_share": 0.5}
+    more |= {"any_share": 0.0, "adversarial": 0.0, "regular_share": 0.5, "frames": 1.0}
     more |= {"rate": 0.1, "warmup": 1}  # far enough to be more than rounding
     recipe, run, folder = two_steps("style", tmp_path, perceptual=perceptual, variants=2, **more)
     before, after = (bundle.open_bundle(one) for one in (start, folder))
@@ -338,9 +342,10 @@ def test_a_weight_delta_is_of_one_style_alone(
         ({"start": ""}, "needs start"),
         ({"only": ""}, "one style"),
         ({"any_share": 0.3}, "any_share=0"),
+        ({"frames": 1.0, "size": 192}, "size=256"),
     ],
 )
-def test_a_weight_delta_needs_one_style_to_start_from(
+def test_settings_of_a_weight_delta_that_do_not_go_together_are_refused(
     sets: Path, settings: dict[str, Any], told: str
 ):
     given: dict[str, Any] = {"start": "style", "weight_delta": True, "only": "monet-water-lilies"}

@@ -113,9 +113,9 @@ class OwnStyleRecipe(Recipe):
                 codes.append(model.predictor(statistics(x)))
                 wanted.append(style_targets(self.judge, x))
                 steps.append(usual_steps(x))
-                alignment.append(gridded(x).mean().clamp(min=0))
+                alignment.append(gridded(x).mean(2).clamp(min=0))
         self.steps = torch.stack(steps).mean(0, keepdim=True)
-        self.alignment = torch.stack(alignment).mean(0, keepdim=True)
+        self.alignment = torch.cat(alignment).mean(0, keepdim=True)
         self.wanted = [torch.stack(one).mean(0) for one in zip(*wanted, strict=True)]
         self.contents = self._contents()
         if self.loop.precision.startswith("bf16"):
@@ -161,7 +161,7 @@ class OwnStyleRecipe(Recipe):
         settings = self.settings
         regular = settings.stamps * stamped(made, batch)
         sudden = blotches(made, batch, self.steps.to(batch.device).expand(len(batch), -1))
-        maze = mazes(made, batch, self.alignment.to(batch.device).expand(len(batch)))
+        maze = mazes(made, batch, self.alignment.to(batch.device).expand(len(batch), -1))
         regular = regular + settings.blotches * sudden.mean() + settings.mazes * maze.mean()
         figures |= {"blotches": float(sudden.detach().mean()), "mazes": float(maze.detach().mean())}
         return total.mean() + regular, figures

@@ -21,6 +21,7 @@ from triptych.image.style import BORDER
 from triptych.training import data, export
 from triptych.training.image import sets, style_data
 from triptych.training.image.blotches import blotches, usual_steps
+from triptych.training.image.frames import MARGIN, framed
 from triptych.training.image.mazes import BLOCK as MAZE_SIDE
 from triptych.training.image.mazes import gridded
 from triptych.training.image.patch_critic import PatchCritic, hinge, score
@@ -42,7 +43,7 @@ from triptych.training.loop import LoopSettings, Recipe, Run
 from triptych.training.muon import MuonAdam
 
 REPEATED = 0.2  # of `repetition`: what a painting has
-ALIGNED = 0.1  # of `gridded`, at most: more in a painting is the threads of its canvas
+ALIGNED = 0.03  # of `gridded`, at most: more in a painting is the threads of its canvas
 STYLE_SIDE = 512  # pixels of a style picture's short side: what the styles' brush size refers to
 
 
@@ -59,6 +60,7 @@ class StyleSettings:
     stamps: float = 5.0  # weight of `stamped`
     blotches: float = 20.0  # weight of `blotches`
     mazes: float = 3.0  # weight of what runs along the grid beyond photograph and style
+    frames: float = 0.0  # weight of `framed`; stylises the middle of each picture again
     vivid: float = 0.4  # share of photographs in duller or stronger colours than their own
     critic_rate: float = 1e-3
     perceptual: str = ""  # folder of the perceptual network's bundle; empty: the one that ships
@@ -159,12 +161,12 @@ def stamped(made: Tensor, pictures: Tensor) -> Tensor:
 
 def mazes(made: Tensor, pictures: Tensor, usual: Tensor) -> Tensor:
     """How much more the strokes of N stylised pictures run along the grid than their photographs'
-    and their styles' (`usual`, N) do, N; 0 for those that are too small to tell."""
+    and their styles' (`usual`, N x 2: upright, level) do, N; 0 for those too small to tell."""
     if min(made.shape[2:]) < MAZE_SIDE:
         return made.new_zeros(len(made))
     with torch.no_grad():
-        allowed = torch.maximum(gridded(pictures), usual.unsqueeze(1))
-    return F.relu(gridded(made) - allowed).mean(1)
+        allowed = torch.maximum(gridded(pictures), usual.unsqueeze(2))
+    return F.relu(gridded(made) - allowed).sum(1).mean(1)
 
 
 def _stylised(model: nn.Module, pictures: Tensor, *others: Tensor) -> Tensor:
@@ -252,6 +254,8 @@ class StyleRecipe(Recipe):
         for setting in ("corrections_alone", "weight_delta"):
             if getattr(s, setting) and not s.start:
                 raise UserError(f"{setting} needs start: the folder of a bundle of styles")
+        if s.frames and s.size < 4 * MARGIN:
+            raise UserError(f"frames needs size={4 * MARGIN} at least: a middle to stylise")
         if s.weight_delta and (len(self.learned) != 1 or s.any_share):
             raise UserError("weight_delta needs only=STYLE, one style, and any_share=0")
         if s.corrections_alone:
@@ -274,7 +278,7 @@ class StyleRecipe(Recipe):
         tensors = [as_tensor(p) for p in self.paintings]
         self.rough = torch.cat([roughness(t) for t in tensors])
         self.steps = torch.stack([usual_steps(t) for t in tensors])
-        self.alignment = torch.stack([gridded(t).mean().clamp(0, ALIGNED) for t in tensors])
+        self.alignment = torch.cat([gridded(t).mean(2).clamp(0, ALIGNED) for t in tensors])
         if cache.is_file():
             saved = torch.load(cache, weights_only=True)
         else:
@@ -383,6 +387,10 @@ class StyleRecipe(Recipe):
                 "blotches": s.blotches * (blotches(made, pictures, steps) * known).mean(),
                 "mazes": s.mazes * (mazes(made, pictures, alignment) * known).mean(),
             }
+            if s.frames:
+                middle = pictures[..., MARGIN:-MARGIN, MARGIN:-MARGIN]
+                middle = _stylised(modules["model"], middle, statistics, places)
+                terms["frames"] = s.frames * framed(made, middle).mean()
             loss = loss + sum(terms.values()) / s.regular_share
             figures |= {name: float(term.detach()) for name, term in terms.items()}
         if s.adversarial:
