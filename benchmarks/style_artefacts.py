@@ -61,7 +61,7 @@ def main() -> None:
         )
         measured = figures(painted, pictures, painted_parts, painted_large, large)
         rows.append((style, measured))
-        print(style, *(f"{value:.3g}" for value in rows[-1][1]), flush=True)
+        print(style, *(f"{value:.3g}" for value in measured), flush=True)
     every_row = np.array([values for _, values in rows])
     worst = list(every_row[1:].max(0))
     rows.append(("**highest**", worst))
@@ -97,8 +97,8 @@ contrast (mean absolute step to the next pixel) relative to the photograph's; wa
 the pixel grid than in the photograph, as a share of the gradients' energy; {100 * upright:.1f} %
 and {100 * level:.1f} % at most. Frame: how much more the border of a picture's middle changes than
 its inside, when the middle is painted alone, in 1/255; {frame:.1f} at most. {len(pictures)}
-photographs at {options.size} px, one at {options.large} px. A sheet of each style was
-written for eyes."""
+photographs at {options.size} px, one at {options.large} px. A sheet of each style was written for
+eyes."""
     results.publish(options, "Checkerboards, stamps and borders", body)
     results.card_metrics(
         options,

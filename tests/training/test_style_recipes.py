@@ -291,6 +291,7 @@ def test_a_weight_delta_is_of_one_style_alone(
     more |= {"any_share": 0.0, "adversarial": 0.0, "regular_share": 0.5, "frames": 1.0}
     more |= {"rate": 0.1, "warmup": 1}  # far enough to be more than rounding
     recipe, run, folder = two_steps("style", tmp_path, perceptual=perceptual, variants=2, **more)
+    assert "frames" in (run.path / "metrics.csv").read_text()
     before, after = (bundle.open_bundle(one) for one in (start, folder))
     assert before.card.graphs == after.card.graphs
     place = LIBRARY.index("monet_water_lilies")
